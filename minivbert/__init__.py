@@ -1,0 +1,1 @@
+"""minivbert: VideoBERT and transformers in vision, small, whole and measured against known truth."""

@@ -1,0 +1,1 @@
+"""A cooking-show world whose every probability is known."""

@@ -1,0 +1,1 @@
+"""From tokens to losses: segments, inputs, masking, alignment pairs, the weighted objective."""

@@ -1,0 +1,1 @@
+"""tokens: from pixels, sound and captions to visual tokens and WordPieces."""
