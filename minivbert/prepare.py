@@ -1,0 +1,206 @@
+"""Turn a folder of videos into a corpus: python -m minivbert.prepare FOLDER --out CORPUS [--tree FILE] [--features mini|s3d] ...
+
+    video file -> frames at 20 fps -> clips of 30 -> features -> hierarchical k-means -> visual tokens
+    captions beside it (.vtt, .srt) -> sentences -> WordPiece ids
+
+VideoBERT, section 4. Each video's features and sentences are kept in CORPUS/videos as soon as they are known, so that a call
+that was killed goes on where it stopped. A broken file is named, left out and listed at the end; the exit code is then 1. A
+broken caption file costs a video its speech, not its pictures.
+
+Not stated in the paper, our choice: every tenth video is held out; the vocabulary is learned from the captions unless one is
+given (the paper uses BERT's).
+"""
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from minivbert.files import file_hash, replace_file
+from minivbert.options import Parser, fail
+from minivbert.plot import plot_visual_words
+from minivbert.tokens.captions import captions_beside, read_captions, sentences_of
+from minivbert.tokens.corpus import write_corpus
+from minivbert.tokens.features import open_extractor
+from minivbert.tokens.frames import VideoError, clips_of
+from minivbert.tokens.hkmeans import Tree, exemplars, fit
+from minivbert.tokens.wordpiece import WordPiece
+
+SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"}
+PROCESSES = 2
+CLIPS_A_BATCH = 16            # clips held in memory at a time, a process
+EXTRACTOR = None              # each process's own, set by `_start`
+
+
+def _start(features, weights):
+    global EXTRACTOR
+    torch.set_num_threads(1)
+    EXTRACTOR = open_extractor(features, weights)
+
+
+def _describe(job):
+    """Extract one video into its .npz; return (video, sentence about what went wrong or "")."""
+    video, target, mark = job
+    clips, features, batch = clips_of(video), [], []
+    try:
+        for clip in clips:
+            batch.append(clip)
+            if len(batch) == CLIPS_A_BATCH:
+                features.append(EXTRACTOR(np.stack(batch)))
+                batch = []
+    except VideoError as error:
+        return video, str(error)
+    if batch:
+        features.append(EXTRACTOR(np.stack(batch)))
+    if not features:
+        return video, f"{video}: {clips.dropped} frames at 20 fps, shorter than one clip of 30; take it out of the folder"
+    sentences, complaint = [], ""
+    captions = captions_beside(video)
+    if captions is not None:
+        try:
+            sentences = sentences_of(read_captions(captions))
+        except ValueError as error:
+            complaint = f"{error} (the video is kept as one without speech)"
+    replace_file(target, lambda path: np.savez(path, features=np.concatenate(features), dropped=clips.dropped,
+                                               sentences=json.dumps(sentences), complaint=complaint, mark=mark))
+    return video, complaint
+
+
+def _mark(video, features, weights_hash):
+    """Name what a video's .npz was made of, so that a changed file or other weights are not taken for it."""
+    sizes = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in (video, captions_beside(video)) if p is not None]
+    return json.dumps([features, weights_hash, sizes])
+
+
+def _finished(target, mark):
+    """Read a finished .npz, or give None."""
+    try:
+        with np.load(target, allow_pickle=False) as done:
+            return dict(done) if str(done["mark"]) == mark else None
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, clusters=6, levels=3, seed=0, progress=False):
+    """Prepare a corpus; return (summary dict, list of sentences about what was left out).
+
+    folder: searched for videos, below it too. out: the corpus folder. tree, weights, vocab: files, or None to fit, to take the
+    shipped ones, to learn. clusters, levels: k and d of a new tree. Raises ValueError where nothing can be made.
+    """
+    folder, out = Path(folder), Path(out)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; give the folder that holds the videos")
+    videos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    if not videos:
+        raise ValueError(f"{folder}: no video in it ({', '.join(sorted(SUFFIXES))}); give the folder that holds the videos")
+    given_tree = Tree.load(tree) if tree else None
+    extractor = open_extractor(features, weights)             # fails here, in a sentence, and not in a worker
+    if given_tree is not None and given_tree.centroids[0].shape[1] != extractor.width:
+        raise ValueError(f"{tree}: centroids of width {given_tree.centroids[0].shape[1]}, but features {features!r} have "
+                         f"{extractor.width}; give the tree that was fitted on these features")
+    pieces = WordPiece.read(vocab) if vocab else None
+    (out / "videos").mkdir(parents=True, exist_ok=True)
+    made_by = file_hash(weights) if weights else "default"
+    targets = {v: out / "videos" / (str(v.relative_to(folder)).replace(os.sep, "__") + ".npz") for v in videos}
+    marks = {v: _mark(v, features, made_by) for v in videos}
+    todo = [(v, targets[v], marks[v]) for v in videos if _finished(targets[v], marks[v]) is None]
+    broken = {}
+    if todo:
+        with multiprocessing.get_context("spawn").Pool(min(PROCESSES, len(todo)), _start, (features, weights)) as pool:
+            for video, complaint in tqdm(pool.imap_unordered(_describe, todo), total=len(videos), unit="video",
+                                         initial=len(videos) - len(todo), disable=not progress, dynamic_ncols=True):
+                if complaint:
+                    broken[video] = complaint
+    done = {v: _finished(targets[v], marks[v]) for v in videos}
+    for video, one in done.items():
+        if one is not None and str(one["complaint"]):
+            broken[video] = str(one["complaint"])
+    done = {v: one for v, one in done.items() if one is not None}
+    complaints = [broken[v] for v in videos if v in broken]
+    if not done:
+        raise ValueError(f"{folder}: none of its {len(videos)} videos could be read; the first: {complaints[0]}")
+    features_NF, offsets = _gather(out, [one["features"] for one in done.values()])
+    rng = np.random.default_rng(seed)
+    fitted = given_tree if given_tree is not None else fit(features_NF, clusters, levels, rng, progress=progress)
+    fitted.save(out / "tree.npz")
+    tokens = fitted.encode(features_NF)
+    spoken = [json.loads(str(one["sentences"])) for one in done.values()]
+    if pieces is None:
+        pieces = WordPiece.learn([text for list_ in spoken for text, *_ in list_], 8000)
+    sentences = [[(ids, start, end) for text, start, end in list_ if (ids := pieces.encode(text))] for list_ in spoken]
+    held_out = rng.permutation(len(done))[:-(-len(done) // 10)] if len(done) > 1 else []
+    names = [str(v.relative_to(folder)) for v in done]
+    write_corpus(out, np.split(tokens, offsets[1:-1]), sentences, pieces, fitted.k ** fitted.depth, np.sort(held_out),
+                 names=names, features=features, weights_sha256=made_by, tree_sha256=file_hash(out / "tree.npz"))
+    _picture(out / "visual_words.png", list(done), fitted, features_NF, tokens, offsets)
+    summary = {"videos": len(done), "clips": len(tokens), "minutes": len(tokens) * 1.5 / 60,
+               "visual words used": f"{len(np.unique(tokens))} of {fitted.k ** fitted.depth}",
+               "videos with speech": sum(bool(s) for s in sentences), "sentences": sum(map(len, sentences)),
+               "frames after the last whole clip": sum(int(one["dropped"]) for one in done.values()),
+               "left out or in part": len(complaints)}
+    return summary, complaints
+
+
+def _gather(out, parts):
+    """Lay all features end to end in one file and open it memory-mapped; return it with the videos' offsets."""
+    offsets = np.cumsum([0] + [len(p) for p in parts])
+
+    def write(path):
+        array = np.lib.format.open_memmap(path, "w+", np.float32, (int(offsets[-1]), parts[0].shape[1]))
+        for part, start in zip(parts, offsets):
+            array[start:start + len(part)] = part
+        array.flush()
+
+    replace_file(out / "features.npy", write)
+    return np.load(out / "features.npy", mmap_mode="r"), offsets
+
+
+def _picture(path, videos, tree, features_NF, tokens, offsets, most=60):
+    """Draw the commonest visual words, each as the middle frame of its exemplar: the clip nearest its centroid."""
+    nearest = exemplars(tree, features_NF)
+    count = np.bincount(tokens, minlength=len(nearest))
+    words = [w for w in np.argsort(-count, kind="stable")[:most] if count[w]]
+    wanted = {}
+    for word in words:
+        v = int(np.searchsorted(offsets, nearest[word], side="right")) - 1
+        wanted.setdefault(v, {})[int(nearest[word] - offsets[v])] = word
+    frames = {}
+    for v, clips in wanted.items():
+        for i, clip in zip(range(max(clips) + 1), clips_of(videos[v])):
+            if i in clips:
+                frames[clips[i]] = clip[len(clip) // 2]
+    plot_visual_words([(w, int(count[w]), frames[w]) for w in words], path)
+
+
+def main(argv=None):
+    """Run the command."""
+    parser = Parser(prog="python -m minivbert.prepare", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", help="folder of videos, with .vtt or .srt captions beside them where there is speech")
+    parser.add_argument("--out", required=True, help="corpus folder to write")
+    parser.add_argument("--features", default="mini", choices=("mini", "s3d"),
+                        help="mini: the small network trained on the kitchen; s3d: torchvision's S3D, for real videos")
+    parser.add_argument("--weights", help="the network's weights, a file (s3d: its Kinetics weights by name when left out)")
+    parser.add_argument("--tree", help="reuse this tree.npz instead of fitting one")
+    parser.add_argument("--vocab", help="reuse this vocab.txt (BERT's, say) instead of learning one from the captions")
+    parser.add_argument("--clusters", type=int, default=6, help="k of a new tree (the paper: 12)")
+    parser.add_argument("--levels", type=int, default=3, help="d of a new tree (the paper: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the tree and of the held-out videos")
+    o = parser.parse_args(argv)
+    try:
+        summary, complaints = prepare(o.folder, o.out, o.tree, o.features, o.weights, o.vocab, o.clusters, o.levels, o.seed,
+                                      progress=True)
+    except (ValueError, OSError) as error:
+        fail(error)
+    for key, value in summary.items():
+        print(f"{key:<34}{value:>12.1f}" if isinstance(value, float) else f"{key:<34}{value:>12}")
+    print(f"corpus: {o.out}; its visual words: {o.out}/visual_words.png")
+    for complaint in complaints:
+        print(f"left out: {complaint}")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

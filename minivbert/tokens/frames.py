@@ -1,0 +1,168 @@
+"""Video file -> frames at 20 a second -> clips of 30 frames: the first step of the way from pixels to visual tokens.
+
+VideoBERT (Sun et al., 2019, section 4.2) samples every video at 20 fps and cuts it into non-overlapping windows of 30
+frames, 1.5 seconds each. A file has a rate of its own, or none, so frame k of ours is *the frame on screen at k/20 s*:
+
+    frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20,      0 <= k/20 < end
+
+in exact fractions. Rounding to the nearest frame instead (a common default) picks another frame for most k of a
+29.97 fps file. Everything streams: one decoded frame and one clip are alive at a time, however long the video.
+
+Axes: H height, W width, 3 = red, green, blue; a clip is (length, H, W, 3) uint8.
+
+Differs from, or not stated in, the paper: that k = 0 is the first frame's time, that the tail shorter than a clip is
+dropped, and that pixels which are not square stay as they are stored, are our choices. Damage that the decoder can see
+raises `VideoError` when the stream reaches it; a Matroska, WebM or transport stream that breaks off between two
+pictures looks like a short one and is read to where it ends.
+
+    clips = clips_of("show.mp4")
+    for clip in clips: print(clip.shape)                       # (30, 240, 320, 3)
+    print(clips.dropped, "frames after the last whole clip")
+"""
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+FPS = 20
+CLIP_FRAMES = 30
+
+
+class VideoError(ValueError):
+    """A video file that cannot be read: the message names the file, what was found and what to do."""
+
+
+def frames_at(path: str | os.PathLike, fps: int = FPS) -> Iterator[np.ndarray]:
+    """Yield the frame on screen at 0, 1/fps, 2/fps, ... seconds after the first frame, until the last one ends.
+
+    path: any file that PyAV opens; its rotation and mirroring (display matrix) are applied, its sound is ignored.
+    Yields arrays (H, W, 3) uint8, RGB, each the caller's own; H and W are the first frame's throughout.
+    Raises VideoError while iterating: at the first frame, or when the stream reaches the damage.
+    """
+    on_screen, end, k = None, Fraction(0), 0
+    for frame, start, end in _timed(path):
+        while k < start * fps:
+            yield _rgb(on_screen)
+            k += 1
+        if on_screen is not None and (frame.width, frame.height) != (on_screen.width, on_screen.height):
+            frame = frame.reformat(width=on_screen.width, height=on_screen.height)
+        on_screen = frame
+    while k < end * fps:
+        yield _rgb(on_screen)
+        k += 1
+
+
+def clips_of(path: str | os.PathLike, length: int = CLIP_FRAMES) -> "Clips":
+    """Cut a video into non-overlapping clips of `length` frames at 20 fps (30 frames = 1.5 s).
+
+    Returns an iterator of arrays (length, H, W, 3) uint8, each the caller's own. When it is exhausted, its `dropped` is
+    the number of frames after the last whole clip, which no clip holds.
+    Raises VideoError as `frames_at` does, while iterating.
+    """
+    return Clips(frames_at(path), length)
+
+
+class Clips:
+    """An iterator over clips (length, H, W, 3) that counts in `dropped` the frames not yet in a clip it gave out."""
+
+    def __init__(self, frames: Iterator[np.ndarray], length: int):
+        self.frames, self.length, self.dropped = frames, length, 0
+
+    def __iter__(self) -> "Clips":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        clip = None
+        for frame in self.frames:
+            if clip is None:
+                clip = np.empty((self.length, *frame.shape), np.uint8)
+            clip[self.dropped] = frame
+            self.dropped += 1
+            if self.dropped == self.length:
+                self.dropped = 0
+                return clip
+        raise StopIteration
+
+
+def _timed(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:
+    """Yield (frame, start, end) in the order of display; exact seconds after the first frame's start."""
+    frame, first, start, end = None, None, Fraction(0), Fraction(0)
+    for frame, stamp in _decoded(path):
+        before = start
+        if stamp is None:                                   # no time of its own: it follows the frame before
+            start = end
+        else:
+            first = stamp if first is None else first
+            start = (stamp - first) * frame.time_base
+        if start < before:
+            raise VideoError(f"{path}: its clock runs backwards, from {float(before):.3f} s to {float(start):.3f} s; "
+                             "encode it again (ffmpeg -i IN OUT.mp4) and give that file")
+        end = start + (frame.duration or 0) * frame.time_base
+        yield frame, start, end
+    if frame is None:
+        raise VideoError(f"{path}: has a video stream, but not one picture of it can be decoded; "
+                         "fetch the file again or leave it out")
+
+
+def _decoded(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, int | None]]:
+    """Yield (frame, its stamp in units of frame.time_base or None); all that is wrong with a file is a VideoError."""
+    if not os.path.isfile(path):
+        raise VideoError(f"{path}: there is no such file; check the name and the folder")
+    size, pictures = os.path.getsize(path), 0
+    try:
+        with av.open(f"file:{os.fspath(path)}", metadata_errors="replace") as container:
+            stream = _video_stream(path, container)
+            stream.thread_type = "AUTO"
+            index = stream.index_entries                    # mp4 and avi say beforehand where each picture lies
+            if len(index) and index[-1].pos + index[-1].size > size:
+                raise VideoError(f"{path}: is cut short, {size:,} bytes of at least "
+                                 f"{index[-1].pos + index[-1].size:,}; fetch the file again")
+            keeps_pts = container.format.name != "avi"      # avi has no times of display, only an order of decoding
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    if packet.is_corrupt or frame.is_corrupt:
+                        raise VideoError(_damaged(path, pictures, "a picture is incomplete"))
+                    pictures += 1
+                    yield frame, frame.pts if keeps_pts else frame.dts
+    except av.FFmpegError as error:
+        if pictures:
+            raise VideoError(_damaged(path, pictures, error.strerror)) from error
+        with open(path, "rb") as file:
+            is_mp4 = file.read(8)[4:] == b"ftyp"
+        found = ("an mp4 that cannot be read, as when its end is missing (with the index, moov) or damaged"
+                 if is_mp4 else "not a video in any known format")
+        raise VideoError(f"{path}: {found} ({error.strerror}, {size:,} bytes); fetch the file again") from error
+
+
+def _video_stream(path: str | os.PathLike, container: av.container.InputContainer) -> av.VideoStream:
+    """Return the first video stream that is not a cover picture."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    found = ", ".join(stream.type for stream in container.streams) or "nothing"
+    raise VideoError(f"{path}: holds no video stream (found: {found}); give a file with moving pictures")
+
+
+def _damaged(path: str | os.PathLike, pictures: int, why: str) -> str:
+    return f"{path}: is damaged after picture {pictures} ({why}); fetch the file again, or encode it again without the end"
+
+
+def _rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Return a frame's pixels (H, W, 3) uint8 as they are meant to be shown.
+
+    The display matrix sends a stored pixel (x, y) to (a x + c y, b x + d y), y downwards: a turn by a multiple of 90
+    degrees, mirrored or not, which is a transposition and two reversals. Other angles do not occur in practice.
+    """
+    image = frame.to_ndarray(format="rgb24")
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
+    if abs(b) > abs(a):
+        image, flip_x, flip_y = image.transpose(1, 0, 2), c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    return np.ascontiguousarray(image[::-1 if flip_y else 1, ::-1 if flip_x else 1])

@@ -1,0 +1,233 @@
+"""Train a VideoBERT: python -m minivbert.train [--preset tiny] [--corpus DIR] [--out DIR] [--steps N] [--seed S] ...
+
+One step draws a batch of each regime (text, video, video-text), adds up the gradients of their weighted losses, clips them and
+lets AdamW move. The learning rate warms up linearly and then decays linearly to zero (VideoBERT, section 4.3: Adam,
+linear decay). On the way held-out videos are scored, a checkpoint is written, a line goes to history.jsonl. At the end:
+summary.json, curves.png, model.safetensors.
+
+`train(config, corpus, device) -> History` is all there is: the command line, the notebooks and the tests call the same function.
+
+    >>> history = train(PRESETS["tiny"], Corpus.open("data_sample/corpus"), torch.device("cpu"))     # doctest: +SKIP
+"""
+import json
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from minivbert import checkpoint
+from minivbert.baselines import baselines
+from minivbert.config import PRESETS, to_dict
+from minivbert.device import autocast, pick_device
+from minivbert.files import replace_file
+from minivbert.model.videobert import VideoBERT
+from minivbert.options import Parser, add_options, apply_options, fail
+from minivbert.plot import plot_curves
+from minivbert.pretraining import objective
+from minivbert.pretraining.inputs import REGIMES, Batches
+from minivbert.tokens.corpus import Corpus, CorpusError
+from minivbert.tokens.hkmeans import Tree
+
+
+@dataclass
+class History:
+    """What a run leaves: a dict a log line, the closing figures, the model."""
+    lines: list = field(default_factory=list)
+    summary: dict = field(default_factory=dict)
+    model: VideoBERT | None = None
+
+
+def build_model(config, corpus):
+    """Build the model of a run: vocabularies from the corpus, visual rows from its centroids. Seeded by config.train.seed."""
+    model_config = replace(config.model, text_vocab=len(corpus.vocab), visual_vocab=corpus.visual_words)
+    model = VideoBERT(model_config, seed=config.train.seed)
+    if config.train.centroids and (corpus.folder / "tree.npz").is_file():
+        tree = Tree.load(corpus.folder / "tree.npz")
+        generator = torch.Generator().manual_seed(config.train.seed)
+        model.init_visual_rows(torch.from_numpy(tree.leaf_centroids), torch.from_numpy(tree.leaf_used), generator)
+    return model
+
+
+def build_optimizer(model, config):
+    """Build AdamW; biases, LayerNorms and other vectors are not decayed."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
+              {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+
+
+def learning_rate(step, config):
+    """Give the learning rate of a step: up over the first `warmup` share of the steps, then down to zero, both linear.
+
+    >>> from minivbert.config import TrainConfig
+    >>> [round(learning_rate(s, TrainConfig(steps=10, lr=1.0, warmup=0.2)), 2) for s in range(10)]
+    [0.5, 1.0, 1.0, 0.88, 0.75, 0.62, 0.5, 0.38, 0.25, 0.12]
+    """
+    warm = max(1, round(config.warmup * config.steps))
+    if step < warm:
+        return config.lr * (step + 1) / warm
+    return config.lr * (config.steps - step) / max(1, config.steps - warm)
+
+
+def train_step(model, optimizer, batches, lr, config):
+    """Take one optimizer step on a list of batches; return {(regime, part): `Part`} summed over them."""
+    total = objective.counts(batches)
+    weights = dict(zip(REGIMES, config.weights))
+    device = next(model.parameters()).device
+    seen = {}
+    for batch in batches:
+        with autocast(device, config.precision):
+            parts = objective.forward(model, batch.to(device))
+            loss = objective.weighted_loss(parts, batch.regime, total, weights)
+        loss.backward()
+        add_parts(seen, batch.regime, parts)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return seen
+
+
+def add_parts(seen, regime, parts):
+    """Add the parts of one batch to {(regime, part): [nats, count, correct]}."""
+    for name, part in parts.items():
+        row = torch.stack([part.nats.detach().float(), part.count.float(), part.correct.float()])
+        seen[regime, name] = seen.get((regime, name), 0.0) + row
+
+
+@torch.no_grad()
+def evaluate(model, batches, config):
+    """Score a list of held-out batches; return {(regime, part): tensor [nats, count, correct]}."""
+    device, seen = next(model.parameters()).device, {}
+    model.eval()
+    for batch in batches:
+        with autocast(device, config.precision):
+            add_parts(seen, batch.regime, objective.forward(model, batch.to(device)))
+    model.train()
+    return seen
+
+
+def figures(seen):
+    """Turn sums into figures: {"text_nats", "text_accuracy", "video_nats", ...}, each over all regimes that have the part.
+
+    >>> figures({("text", "text"): torch.tensor([6.0, 3.0, 1.0]), ("video-text", "text"): torch.tensor([2.0, 1.0, 1.0])})
+    {'text_nats': 2.0, 'text_accuracy': 0.5}
+    """
+    out = {}
+    for name in objective.PARTS:
+        rows = [row for (_, part), row in seen.items() if part == name]
+        if rows:
+            nats, count, correct = (float(x) for x in sum(rows))
+            out |= {f"{name}_nats": nats / max(count, 1.0), f"{name}_accuracy": correct / max(count, 1.0)}
+    return out
+
+
+def held_out_batches(config, corpus):
+    """Draw the held-out batches: the same for every run on a corpus, whatever the run's seed."""
+    batches = Batches(corpus, corpus.split()[1], config.inputs, seed=0, training=False)
+    return [batches.get(regime, i) for regime in batches.regimes() for i in range(config.train.eval_batches)]
+
+
+def train(config, corpus, device, out=None, resume=False, progress=False):
+    """Train a VideoBERT on a corpus; return its `History`.
+
+    out: run folder, or None to write nothing. resume: go on from out/checkpoint.pt. progress: show a bar.
+    Raises ValueError for a corpus without held-out or training videos, RunError for a checkpoint that does not fit.
+    """
+    c, began = config.train, time.time()
+    training, held_out = corpus.split()
+    if not len(training) or not len(held_out):
+        raise ValueError(f"{corpus.folder}: {len(training)} training and {len(held_out)} held-out videos; both need at least one")
+    torch.manual_seed(c.seed)
+    model = build_model(config, corpus).to(device).train()
+    config = replace(config, model=model.config)
+    optimizer = build_optimizer(model, c)
+    stream = Batches(corpus, training, config.inputs, c.seed)
+    held = held_out_batches(config, corpus)
+    base = baselines(corpus, training, held)
+    first, lines, seconds, tokens = 0, [], 0.0, 0
+    if resume:
+        first, lines = checkpoint.load_checkpoint(out, model, optimizer)
+        seconds, tokens = lines[-1]["seconds"], lines[-1]["tokens"]
+    elif out:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        checkpoint.save_config(out, config, corpus.vocab)
+    seen, clock = {}, time.time()
+    bar = tqdm(range(first, c.steps), initial=first, total=c.steps, disable=not progress, unit="step", dynamic_ncols=True)
+    for step in bar:
+        lr = learning_rate(step, c)
+        batches = [stream.get(regime, step * c.accumulate + j) for regime in stream.regimes() for j in range(c.accumulate)]
+        for key, row in train_step(model, optimizer, batches, lr, c).items():
+            seen[key] = seen.get(key, 0.0) + row
+        tokens += sum(int(batch.keep.sum()) for batch in batches)
+        done = step + 1
+        if done % c.log_every and done != c.steps:
+            continue
+        now = time.time()
+        seconds, clock = seconds + now - clock, now
+        line = {"step": done, "lr": lr, "seconds": round(seconds, 3), "tokens": tokens, **figures(seen)}
+        seen = {}
+        if done % c.eval_every == 0 or done == c.steps:
+            line |= {f"held_out_{k}": v for k, v in figures(evaluate(model, held, c)).items()}
+        lines.append(line)
+        bar.set_postfix({k.replace("held_out_", "h "): f"{v:.2f}" for k, v in line.items() if "nats" in k}, refresh=False)
+        if out:
+            write_history(out, lines)
+            if "held_out_video_nats" in line:
+                checkpoint.save_checkpoint(out, model, optimizer, done, lines)
+                plot_curves(lines, base, Path(out) / "curves.png")
+        clock = time.time()
+    summary = {**{k.removeprefix("held_out_"): v for k, v in lines[-1].items() if k.startswith("held_out_")}, **base,
+               "seconds": seconds + time.time() - clock, "tokens_per_second": tokens / seconds,
+               "parameters": sum(p.numel() for p in model.parameters()), "config": to_dict(config)}
+    if out:
+        checkpoint.save_model(out, model)
+        replace_file(Path(out) / "summary.json", lambda path: path.write_text(json.dumps(summary, indent=1) + "\n"))
+    return History(lines, summary, model.eval())
+
+
+def write_history(out, lines):
+    """Write history.jsonl, a line a log step."""
+    replace_file(Path(out) / "history.jsonl", lambda path: path.write_text("".join(json.dumps(x) + "\n" for x in lines)))
+
+
+def main(argv=None):
+    """Run the command."""
+    parser = Parser(prog="python -m minivbert.train", description=__doc__.split("\n")[0])
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="where the defaults come from")
+    parser.add_argument("--corpus", default="data_sample/corpus", help="folder made by minivbert.prepare")
+    parser.add_argument("--out", help="run folder (default: runs/PRESET)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
+    add_options(parser, PRESETS["tiny"])
+    options = parser.parse_args(argv)
+    out = options.out or f"runs/{options.preset}"
+    try:
+        config = checkpoint.read_config(out) if options.resume else PRESETS[options.preset]
+        config = apply_options(config, options)
+        history = train(config, Corpus.open(options.corpus), pick_device(options.device), out, options.resume, progress=True)
+    except (ValueError, OSError) as error:
+        fail(error)
+    print(closing_table(history.summary, out))
+
+
+def closing_table(summary, out):
+    """Lay out the closing table: held-out figures beside the unigram baseline and, where known, the floor."""
+    s = summary
+    rows = [f"{'held-out videos':<18}{'unigram':>10}{'model':>10}{'accuracy':>10}"]
+    for name in ("text", "video"):
+        if f"{name}_nats" in s:
+            rows.append(f"{name + ', nats':<18}{s[f'{name}_unigram_nats']:>10.3f}{s[f'{name}_nats']:>10.3f}"
+                        f"{s[f'{name}_accuracy']:>10.1%}")
+    if "alignment_accuracy" in s:
+        rows.append(f"{'alignment':<18}{0.6931:>10.3f}{s['alignment_nats']:>10.3f}{s['alignment_accuracy']:>10.1%}")
+    rows.append(f"{s['parameters']:,} parameters, {s['seconds']:.0f} s, {s['tokens_per_second']:,.0f} tokens/s; curves: {out}/curves.png")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()
