@@ -4,6 +4,10 @@ The command line is generated from these fields (`options.py`): the help of a fi
 """
 import difflib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+
+
+DATA_SAMPLE = Path(__file__).resolve().parent.parent / "data_sample"
 
 
 def choice(default, help):

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from minivbert.config import DATA_SAMPLE
 from minivbert.files import file_hash, replace_file
 from minivbert.options import Parser, fail
 from minivbert.plot import plot_visual_words
@@ -91,6 +92,8 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     shipped ones, to learn. clusters, levels: k and d of a new tree. Raises ValueError where nothing can be made.
     """
     folder, out = Path(folder), Path(out)
+    if features == "mini" and weights is None:
+        weights = DATA_SAMPLE / "weights" / "mini_s3d.safetensors"
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder; give the folder that holds the videos")
     videos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
@@ -103,7 +106,7 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
                          f"{extractor.width}; give the tree that was fitted on these features")
     pieces = WordPiece.read(vocab) if vocab else None
     (out / "videos").mkdir(parents=True, exist_ok=True)
-    made_by = file_hash(weights) if weights else "default"
+    made_by = file_hash(weights) if weights else "Kinetics-400"
     targets = {v: out / "videos" / (str(v.relative_to(folder)).replace(os.sep, "__") + ".npz") for v in videos}
     marks = {v: _mark(v, features, made_by) for v in videos}
     todo = [(v, targets[v], marks[v]) for v in videos if _finished(targets[v], marks[v]) is None]
@@ -182,7 +185,7 @@ def main(argv=None):
     parser.add_argument("--out", required=True, help="corpus folder to write")
     parser.add_argument("--features", default="mini", choices=("mini", "s3d"),
                         help="mini: the small network trained on the kitchen; s3d: torchvision's S3D, for real videos")
-    parser.add_argument("--weights", help="the network's weights, a file (s3d: its Kinetics weights by name when left out)")
+    parser.add_argument("--weights", help="the network's weights, a file (left out: the shipped ones for mini, Kinetics-400 for s3d)")
     parser.add_argument("--tree", help="reuse this tree.npz instead of fitting one")
     parser.add_argument("--vocab", help="reuse this vocab.txt (BERT's, say) instead of learning one from the captions")
     parser.add_argument("--clusters", type=int, default=6, help="k of a new tree (the paper: 12)")

@@ -109,18 +109,21 @@ def test_header_may_be_short_or_missing(tmp_path, start):
     assert read_captions(path) == [Cue("Hi", 1.0, 2.0)]
 
 
-def test_forgotten_empty_lines_between_cues(tmp_path):
+def test_forgotten_empty_lines_and_rows_of_blanks_between_cues(tmp_path):
     rows = (
         "1\n00:00:01,000 --> 00:00:02,000\nOne\n2\n00:00:03,000 --> 00:00:04,000\nTwo, 2\n"
-        " \n3\n00:00:05,000 --> 00:00:06,000\nThree\n"
+        " \n3\n00:00:05,000 --> 00:00:06,000\nThree\n\n \n4\n00:00:07,000 --> 00:00:08,000\nFour\n\n \n"
     )
     cues = read_captions(written(tmp_path, "show.srt", rows))
-    assert [cue.text for cue in cues] == ["One", "Two, 2", "Three"]
+    assert [cue.text for cue in cues] == ["One", "Two, 2", "Three", "Four"]
 
 
 def test_overlapping_cues_stay_and_disorder_is_sorted(tmp_path):
-    times = {"last": "00:08.000 --> 00:09.000", "long": "00:01.000 --> 00:05.000", "short": "00:01.000 --> 00:02.000"}
-    rows = "\n\n".join(f"{time}\n{text}" for text, time in times.items())
+    rows = (
+        "00:08.000 --> 00:09.000\nlast\n\n"
+        "00:01.000 --> 00:05.000\nlong\n\n"
+        "00:01.000 --> 00:02.000\nshort\n"
+    )
     assert read_captions(written(tmp_path, "show.vtt", rows)) == [
         Cue("short", 1.0, 2.0), Cue("long", 1.0, 5.0), Cue("last", 8.0, 9.0)
     ]  # fmt: skip

@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from minivbert.kitchen import __main__ as command
 from minivbert.kitchen import film, voice
 from minivbert.kitchen.__main__ import main
 from minivbert.kitchen.film import clips_of_show, make_show, show_rngs, soundtrack, write_show
@@ -19,9 +21,10 @@ from minivbert.kitchen.voice import RATE, find_flite, letter_times, speak, words
 
 needs_flite = pytest.mark.skipif(find_flite() is None, reason="flite is not installed")
 SLICE, FRY = ACTIONS.index(("slice", "bread")), ACTIONS.index(("fry", "egg"))
-SENTENCES = (Sentence("now we slice the bread .".split(), 0, SLICE), Sentence("this never fails , trust me .".split(), 2, -1))
-TALK = Show(dish=18, style=2, action=np.array([SLICE, SLICE, SLICE, FRY, FRY]), phase=np.array([0, 0, 2, 0, 1]),
-            lag=1, sentences=SENTENCES)
+SENTENCES = (Sentence("now we slice the bread .".split(), 0, SLICE),
+             Sentence("this never fails , trust me .".split(), 2, -1))
+TALK = Show(dish=18, style=2, action=np.array([SLICE, SLICE, SLICE, FRY, FRY]),
+            phase=np.array([0, 0, 2, 0, 1]), lag=1, sentences=SENTENCES)
 MUTE = Show(dish=18, style=4, action=np.array([FRY, FRY]), phase=np.array([0, 2]))
 
 
@@ -38,7 +41,7 @@ def flat_clip(verb, ingredient, phase, style, rng, at=range(30)):
 
 
 def decode(path):
-    """Read frames (n, 96, 96, 3), their times as fractions, and sound (m,) with its first sample at 0 s, with PyAV alone."""
+    """Read with PyAV alone: frames (n, 96, 96, 3), their times, sound (m,) whose first sample is at 0 s."""
     with av.open(str(path)) as file:
         pictures = list(file.decode(video=0))
     with av.open(str(path)) as file:
@@ -47,7 +50,8 @@ def decode(path):
     first = round(sounds[0].pts * sounds[0].time_base * RATE)
     pcm = np.concatenate([s.to_ndarray()[0] for s in sounds])
     pcm = np.r_[np.zeros(max(first, 0)), pcm[max(-first, 0):]]
-    return np.stack([p.to_ndarray(format="rgb24") for p in pictures]), [p.pts * p.time_base for p in pictures], pcm
+    frames = np.stack([p.to_ndarray(format="rgb24") for p in pictures])
+    return frames, [p.pts * p.time_base for p in pictures], pcm
 
 
 def test_the_film_holds_every_drawn_frame_at_its_time(tmp_path):
@@ -94,7 +98,8 @@ def test_a_show_without_speech_is_silent_and_has_no_captions(tmp_path):
 
 
 @needs_flite
-@pytest.mark.parametrize("text, seconds", [("this never fails, trust me.", 3.0), ("now let's roll the dough on the board.", 4.5),
+@pytest.mark.parametrize("text, seconds", [("this never fails, trust me.", 3.0),
+                                           ("now let's roll the dough on the board.", 4.5),
                                            ("please slice the mushroom carefully.", 2.5)])
 def test_a_sentence_fills_its_time_word_by_word(text, seconds):
     pcm, words = speak(text, seconds)
@@ -111,9 +116,9 @@ def test_words_sound_at_their_times_and_the_pause_between_them_is_quiet():
     pcm, words = speak("this never fails, trust me.", 3.0)
     level = {word: np.abs(pcm[round(a * RATE):round(b * RATE)].astype(int)).mean() for word, a, b in words}
     fails, trust = words[2][2], words[3][1]
-    assert trust - fails > 0.1
-    pause = np.abs(pcm[round(fails * RATE) + 800:round(trust * RATE) - 800].astype(int)).mean()
-    assert pause < 0.2 * min(level.values())
+    assert trust - fails > 0.05
+    pause = np.abs(pcm[round(fails * RATE):round(trust * RATE)].astype(int)).mean()
+    assert pause < 0.1 * min(level.values())
 
 
 def test_without_flite_words_share_the_time_by_letters(monkeypatch, tmp_path):
@@ -129,7 +134,8 @@ def test_captions_say_what_is_said_when_it_is_said(tmp_path):
     assert head == "WEBVTT" and len(cues) == 2
     for cue, sentence in zip(cues, SENTENCES):
         times, text = cue.split("\n")
-        numbers = [int(n) for n in re.fullmatch(r"(\d\d):(\d\d):(\d\d)\.(\d{3}) --> (\d\d):(\d\d):(\d\d)\.(\d{3})", times).groups()]
+        clock = r"(\d\d):(\d\d):(\d\d)\.(\d{3})"
+        numbers = [int(n) for n in re.fullmatch(f"{clock} --> {clock}", times).groups()]
         start, end = (3600 * h + 60 * m + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:]))
         assert (start, end) == pytest.approx(sentence.span, abs=5e-4) and text == sentence.text
 
@@ -191,18 +197,25 @@ def test_a_film_that_breaks_off_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def talk(world, seed, i):
+    """Stand in for `make_show` where stories do not matter: the short show, in a style by seed and number."""
+    return replace(TALK, style=(seed + i) % 6, sentences=SENTENCES if world.speech else ())
+
+
 def film_shows(folder, videos, *more):
     main(["--videos", str(videos), "--out", str(folder), *more])
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir() if path.name != "shows.png"}
+    files = [path for path in folder.iterdir() if path.name != "shows.png"]
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
 def test_the_command_films_keeps_what_is_finished_and_mends_what_is_not(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(film, "draw_clip", flat_clip)
+    monkeypatch.setattr(command, "make_show", talk)
     monkeypatch.setenv("PATH", str(tmp_path))
     first = film_shows(tmp_path / "shows", 2, "--speech-share", "1")
     assert set(first) == {f"show_00{i}.{end}" for i in range(2) for end in ("mp4", "vtt", "truth.json")}
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"2 shows \(0 kept\), \d+ clips, [\d.]+ minutes, 2 with speech, [\d.]+ MB in .*\n", out)
+    assert re.fullmatch(r"2 shows \(0 kept\), 10 clips, 0.2 minutes, 2 with speech, 0.\d MB in .*\n", out)
     assert err.count("apt install flite") == 1
     assert imread(tmp_path / "shows" / "shows.png").std() > 0.1
     (tmp_path / "shows" / "show_000.vtt").unlink()
@@ -213,16 +226,19 @@ def test_the_command_films_keeps_what_is_finished_and_mends_what_is_not(tmp_path
     assert second["show_000.mp4"][0] > first["show_000.mp4"][0]
     (tmp_path / "shows" / "show_001.truth.json").write_text('{"seed"')
     third = film_shows(tmp_path / "shows", 2, "--speech-share", "1")
-    assert "2 shows (1 kept)" in capsys.readouterr().out and third["show_001.truth.json"][1] == first["show_001.truth.json"][1]
+    assert "2 shows (1 kept)" in capsys.readouterr().out
+    assert third["show_001.truth.json"][1] == first["show_001.truth.json"][1]
     film_shows(tmp_path / "shows", 1, "--speech-share", "0")
-    assert "1 shows (0 kept)" in capsys.readouterr().out and not (tmp_path / "shows" / "show_000.vtt").exists()
+    assert "1 show (0 kept)" in capsys.readouterr().out
+    assert not (tmp_path / "shows" / "show_000.vtt").exists()
     film_shows(tmp_path / "shows", 1, "--speech-share", "0", "--seed", "1")
-    assert "1 shows (0 kept)" in capsys.readouterr().out
+    assert "1 show (0 kept)" in capsys.readouterr().out
 
 
 @needs_flite
 def test_a_silent_show_is_filmed_again_once_there_is_a_voice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(film, "draw_clip", flat_clip)
+    monkeypatch.setattr(command, "make_show", talk)
     with monkeypatch.context() as without:
         without.setenv("PATH", str(tmp_path))
         film_shows(tmp_path / "shows", 1, "--speech-share", "1")
@@ -233,12 +249,15 @@ def test_a_silent_show_is_filmed_again_once_there_is_a_voice(tmp_path, monkeypat
     assert "(1 kept)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong, word", [(["--videos", "0"], "at least 1"), (["--videos", "x"], "'x'"), (["--seed", "-1"], "--seed"),
-                                         (["--speech-share", "1.5"], "0.38"), (["--speech-share", "nan"], "share"),
-                                         (["--colour"], "--colour"), (["--out", "{file}"], "folder"), ([], "--out")])
+@pytest.mark.parametrize("wrong, word", [
+    (["--videos", "0"], "at least 1"), (["--videos", "x"], "'x'"), (["--seed", "-1"], "--seed"),
+    (["--speech-share", "1.5"], "0.38"), (["--speech-share", "nan"], "share"),
+    (["--colour"], "--colour"), (["--out", "{file}"], "folder"), ([], "--out"),
+])
 def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, capsys, wrong, word):
     (tmp_path / "file").touch()
-    given = [] if not wrong else ["--out", str(tmp_path / "shows"), *(w.format(file=tmp_path / "file") for w in wrong)]
+    wrong = [w.format(file=tmp_path / "file") for w in wrong]
+    given = ["--out", str(tmp_path / "shows"), *wrong] if wrong else []
     with pytest.raises(SystemExit) as stopped:
         main(given)
     err = capsys.readouterr().err
@@ -246,5 +265,7 @@ def test_a_wrong_option_is_refused_in_one_sentence(tmp_path, capsys, wrong, word
 
 
 def test_the_command_can_be_called_as_a_module():
-    run = subprocess.run([sys.executable, "-m", "minivbert.kitchen", "--videos", "0", "--out", "x"], capture_output=True, text=True)
-    assert run.returncode == 2 and run.stdout == "" and run.stderr.count("\n") == 1 and "at least 1" in run.stderr
+    run = subprocess.run([sys.executable, "-m", "minivbert.kitchen", "--videos", "0", "--out", "x"],
+                         capture_output=True, text=True)
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.count("\n") == 1 and "at least 1" in run.stderr

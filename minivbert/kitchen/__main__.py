@@ -1,12 +1,11 @@
 """Film cooking shows: python -m minivbert.kitchen --videos 24 --seed 0 --out shows
 
-Writes show_000.mp4, show_000.vtt (when somebody speaks), show_000.truth.json and so on (`film.py`), and a contact sheet,
-shows.png. Show i depends on the seed, i and the share of shows with speech, never on how many are made: started again
-with more videos, or after a crash, the command keeps the shows that are finished and are the ones asked for.
+Writes show_000.mp4, show_000.vtt (if somebody speaks), show_000.truth.json and so on (`film.py`), and a
+contact sheet, shows.png. Show i depends on the seed, i and the share of shows with speech, never on how many
+are made: called again with more videos, or after a crash, the command keeps the finished shows it would make.
 
 Not stated in the paper, our choice: everything here; the paper films nothing.
 """
-import argparse
 import json
 import os
 import sys
@@ -17,9 +16,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from minivbert.files import replace_file
 from minivbert.kitchen.film import make_show, show_rngs, truth_of, write_show
 from minivbert.kitchen.recipes import CLIP_SECONDS, World
 from minivbert.kitchen.voice import find_flite
+from minivbert.options import Parser
 from minivbert.tokens.frames import CLIP_FRAMES, clips_of
 
 SHEET_SHOWS = 8
@@ -27,19 +28,12 @@ SHEET_FRAMES = 10        # a show
 TEXT_WIDTH = 210        # characters
 
 
-class OneSentence(argparse.ArgumentParser):
-    """A parser that refuses in one sentence."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def options(arguments):
     """Read the command line; leaves with one sentence on stderr and exit code 2 where it is wrong."""
-    parser = OneSentence(prog="python -m minivbert.kitchen", description="Film cooking shows whose truth is known.")
+    parser = Parser(prog="python -m minivbert.kitchen", description="Film cooking shows of known truth.")
     parser.add_argument("--videos", type=int, default=24, metavar="N", help="number of shows (default 24)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of all shows (default 0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to, made if need be")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder, made if need be")
     parser.add_argument("--speech-share", type=float, default=World.speech, metavar="P",
                         help=f"share of shows with speech (default {World.speech}: the paper's 120K of 312K)")
     given = parser.parse_args(arguments)
@@ -76,9 +70,9 @@ def finished(stem, show, about, dishes):
 
 
 def contact_sheet(path, stems, truths):
-    """Draw up to 8 shows, one row each: the dish, ten frames from the film, and what is said. Writes a .png."""
-    texts = [textwrap.wrap("  ".join(f"({s['start']:.0f} s) {s['text']}" for s in truth["sentences"]), TEXT_WIDTH)
-             or ["(nobody speaks)"] for truth in truths]
+    """Draw shows, a row each, into a .png: the dish, ten frames from the film, and what is said."""
+    said = ["  ".join(f"({s['start']:.0f} s) {s['text']}" for s in truth["sentences"]) for truth in truths]
+    texts = [textwrap.wrap(line or "(nobody speaks)", TEXT_WIDTH) for line in said]
     heights = [1.75 + 0.19 * len(lines) for lines in texts]
     figure = Figure(figsize=(12, sum(heights)), facecolor="white")
     top = sum(heights)
@@ -94,13 +88,12 @@ def contact_sheet(path, stems, truths):
             axes = figure.add_axes([left, at(1.38), 0.98 / SHEET_FRAMES - 0.004, 1.06 / sum(heights)])
             axes.imshow(clips[k])
             axes.axis("off")
-            figure.text(left, at(1.5), f"{k * CLIP_SECONDS:.0f} s  {truth['action'][k]}", size=7, color="0.25")
+            label = f"{k * CLIP_SECONDS:.0f} s  {truth['action'][k]}"
+            figure.text(left, at(1.5), label, size=7, color="0.25")
         for row, line in enumerate(lines):
             figure.text(0.01, at(1.7 + 0.17 * row), line, size=8, style="italic", color="0.15")
         top -= height
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=110)
-    part.replace(path)
+    replace_file(path, lambda temporary: figure.savefig(temporary, dpi=110))
 
 
 def main(arguments=None):
@@ -108,21 +101,24 @@ def main(arguments=None):
     given = options(arguments)
     world = World(speech=given.speech_share)
     if not find_flite():
-        print("flite is not installed, so the cooks move their lips in silence: install it with `apt install flite` and "
-              "run this again.", file=sys.stderr)
+        print("flite is not installed, so the cooks speak without a sound: "
+              "install it with `apt install flite` and run this again.", file=sys.stderr)
     stems, truths, kept = [], [], 0
     for i in tqdm(range(given.videos), desc="filming", unit="show"):
-        show, stem, about = make_show(world, given.seed, i), given.out / f"show_{i:03d}", {"seed": given.seed, "index": i}
+        show, stem = make_show(world, given.seed, i), given.out / f"show_{i:03d}"
+        about = {"seed": given.seed, "index": i}
         truth = finished(stem, show, about, world.dishes)
         kept += truth is not None
-        truths.append(truth or write_show(show, stem, show_rngs(given.seed, i)[1], dishes=world.dishes, **about))
+        picture = show_rngs(given.seed, i)[1]
+        truths.append(truth or write_show(show, stem, picture, dishes=world.dishes, **about))
         stems.append(stem)
     contact_sheet(given.out / "shows.png", stems[:SHEET_SHOWS], truths[:SHEET_SHOWS])
     clips = sum(len(truth["action"]) for truth in truths)
-    size = sum(Path(f"{stem}{end}").stat().st_size for stem in stems for end in (".mp4", ".vtt", ".truth.json")
-               if Path(f"{stem}{end}").exists())
-    print(f"{len(stems)} shows ({kept} kept), {clips} clips, {clips * CLIP_SECONDS / 60:.1f} minutes, "
-          f"{sum(bool(truth['sentences']) for truth in truths)} with speech, {size / 1e6:.1f} MB in {given.out}")
+    spoken = sum(bool(truth["sentences"]) for truth in truths)
+    size = sum(path.stat().st_size for stem in stems for path in given.out.glob(f"{stem.name}.*"))
+    print(f"{len(stems)} show{'s' * (len(stems) > 1)} ({kept} kept), {clips} clips, "
+          f"{clips * CLIP_SECONDS / 60:.1f} minutes, {spoken} with speech, "
+          f"{size / 1e6:.1f} MB in {given.out}")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
 """From the story of a show to files: drawn clips, an .mp4 with the cook's voice, captions, and the truth.
 
-    stem.mp4          H.264 (96 x 96, 20 fps, exactly 30 frames a clip) and AAC (16 kHz, mono); no speech = silence
+    stem.mp4          H.264 (96 x 96, 20 fps, 30 frames a clip) and AAC (16 kHz, mono; silence between words)
     stem.vtt          what is said, one cue a sentence; only for shows with speech
-    stem.truth.json   dish, style, steps, action and phase a clip, lag, sentences, and when every word really sounds
+    stem.truth.json   dish, style, steps, action and phase a clip, lag, sentences, when each word sounds
 
-Show i of seed S is the same whoever makes it and however many are made: its story and its picture each have a generator
-grown from (S, i), and every clip of the picture has one of its own, so clip k looks the same whatever was drawn of the
-clips before it.
+Show i of seed S is the same whoever makes it and however many are made: its story and its picture each have a
+generator grown from (S, i), and every clip of the picture has its own, so clip k looks the same whatever was
+drawn of the clips before it.
 
 Not stated in the paper, our choice: everything here; the paper films nothing.
 
 Try: write_show(make_show(World(), 0, 0), "show", show_rngs(0, 0)[1])
 """
 import json
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
+from minivbert.files import replace_file
 from minivbert.kitchen.draw import draw_clip
 from minivbert.kitchen.narrate import narrate
 from minivbert.kitchen.recipes import ACTIONS, CLIP_SECONDS, DISHES
@@ -27,12 +27,13 @@ from minivbert.kitchen.voice import RATE, speak
 from minivbert.tokens.frames import CLIP_FRAMES, FPS
 
 CLIP_SAMPLES = round(CLIP_SECONDS * RATE)
-X264 = {"crf": "23", "preset": "slow", "g": str(CLIP_FRAMES), "threads": "1"}
+# one thread and plain C: x264's fast routines write other bytes from one run to the next for the same frames
+X264 = {"crf": "23", "preset": "medium", "g": str(CLIP_FRAMES), "threads": "1", "x264-params": "no-asm=1"}
 AAC_BITS = 24_000
 
 
 def show_rngs(seed, i):
-    """Grow the two generators of show i of a seed: (story, picture), each np.random.Generator, always from the start."""
+    """Grow the np.random.Generators of show i of a seed, always from the start: (story, picture)."""
     return tuple(np.random.default_rng([seed, i]).spawn(2))
 
 
@@ -45,8 +46,8 @@ def make_show(world, seed, i):
 def clips_of_show(show, rng, at=range(CLIP_FRAMES)):
     """Draw the clips of a show one after the other.
 
-    rng: np.random.Generator, the picture's; each clip draws from a child of its own. The same generator used again
-    draws other pictures of the same story: for the same ones begin with a new `show_rngs(seed, i)`.
+    rng: np.random.Generator, the picture's; each clip draws from a child of its own. The same generator used
+    again draws other pictures of the same story: for the same ones begin with a new `show_rngs(seed, i)`.
     at: which frames (0 to 29) of each clip to draw. Yields arrays (len(at), 96, 96, 3) uint8.
     """
     for action, phase, child in zip(show.action, show.phase, rng.spawn(len(show.action))):
@@ -57,8 +58,8 @@ def clips_of_show(show, rng, at=range(CLIP_FRAMES)):
 def soundtrack(show, voice=speak):
     """Speak the sentences of a show at their times, in silence otherwise.
 
-    voice: (text, seconds) -> pcm (n,) int16 at 16 kHz and words ((word, start, end), ...) from the sentence's beginning.
-    Returns pcm (24000 L,) int16 and, for each sentence, its words [[word, start, end], ...] in seconds of the show.
+    voice: (text, seconds) -> pcm (n,) int16 at 16 kHz and words ((word, start, end), ...), as `speak` does.
+    Returns pcm (24000 L,) int16 and for each sentence a list of its words [word, start, end] in seconds.
     """
     pcm, words = np.zeros(CLIP_SAMPLES * len(show.action), np.int16), []
     for sentence in show.sentences:
@@ -77,11 +78,11 @@ def captions(show):
 
 
 def truth_of(show, dishes=tuple(DISHES)):
-    """Put the story of a show into plain lists and names, as the truth file holds it (but for the times of words)."""
+    """Put the story of a show into plain lists and names, as in the truth file (but no times of words)."""
     names = [" ".join(pair) for pair in ACTIONS]
     return {
         "dish": dishes[show.dish], "style": show.style, "lag": show.lag, "clip_seconds": CLIP_SECONDS,
-        "steps": [{"action": names[a], "first_clip": first, "clips": clips} for first, clips, a in show.steps()],
+        "steps": [{"action": names[a], "first_clip": k, "clips": n} for k, n, a in show.steps()],
         "action": [names[a] for a in show.action], "phase": [int(p) for p in show.phase],
         "sentences": [{"text": s.text, "clip": s.clip, "clips": s.clips, "start": s.span[0], "end": s.span[1],
                        "topic": names[s.topic] if s.topic >= 0 else None} for s in show.sentences],
@@ -91,7 +92,7 @@ def truth_of(show, dishes=tuple(DISHES)):
 def write_show(show, path_stem, rng, voice=speak, dishes=tuple(DISHES), **about):
     """Film a show: write `path_stem`.mp4, .vtt (with speech) and .truth.json, the truth last.
 
-    rng: np.random.Generator, the picture's. voice: see `soundtrack`. dishes: `world.dishes` that `show.dish` counts in.
+    rng: np.random.Generator, the picture's. voice: see `soundtrack`. dishes: `world.dishes`, for its name.
     about: more for the truth file, such as seed and index.
     Each file is written beside its place and renamed. Returns the truth, a dict.
     """
@@ -99,16 +100,14 @@ def write_show(show, path_stem, rng, voice=speak, dishes=tuple(DISHES), **about)
     truth = {**about, **truth_of(show, dishes), "audible": bool(pcm.any())}
     for sentence, times in zip(truth["sentences"], words):
         sentence["words"] = times
-    with _beside(f"{path_stem}.mp4") as path:
-        _encode(path, clips_of_show(show, rng), pcm)
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in truth.items())
+    text = f"{{\n{lines}\n}}\n"
+    replace_file(f"{path_stem}.mp4", lambda path: _encode(path, clips_of_show(show, rng), pcm))
     if show.sentences:
-        with _beside(f"{path_stem}.vtt") as path:
-            path.write_text(captions(show), encoding="utf-8")
+        replace_file(f"{path_stem}.vtt", lambda path: path.write_text(captions(show), encoding="utf-8"))
     else:
         Path(f"{path_stem}.vtt").unlink(missing_ok=True)
-    with _beside(f"{path_stem}.truth.json") as path:
-        lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in truth.items()]
-        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    replace_file(f"{path_stem}.truth.json", lambda path: path.write_text(text, encoding="utf-8"))
     return truth
 
 
@@ -122,23 +121,12 @@ def _encode(path, clips, pcm):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
                 frame.pts, frame.time_base = k * CLIP_FRAMES + n, Fraction(1, FPS)
                 out.mux(video.encode(frame))
-            sound = av.AudioFrame.from_ndarray(pcm[None, k * CLIP_SAMPLES:(k + 1) * CLIP_SAMPLES], "s16", "mono")
-            sound.pts, sound.sample_rate, sound.time_base = k * CLIP_SAMPLES, RATE, Fraction(1, RATE)
+            first = k * CLIP_SAMPLES
+            sound = av.AudioFrame.from_ndarray(pcm[None, first:first + CLIP_SAMPLES], "s16", "mono")
+            sound.pts, sound.sample_rate, sound.time_base = first, RATE, Fraction(1, RATE)
             out.mux(audio.encode(sound))
         out.mux(video.encode())
         out.mux(audio.encode())
-
-
-@contextmanager
-def _beside(path):
-    """Give a temporary name beside `path`; rename it when all went well, remove it when not."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _clock(seconds):

@@ -1,7 +1,7 @@
-"""The cook's voice: a sentence becomes sound that fills exactly the time it was given, and every word's true time.
+"""The cook's voice: a sentence becomes sound that fills the time it was given, with every word's true time.
 
-The voice is `flite`, a small speech synthesiser (`apt install flite`), called as a program. It knows when every sound
-(phone) of its speech ends, and it speaks s times as slowly when asked to:
+The voice is `flite`, a small speech synthesiser (`apt install flite`), run as a program. It knows when each
+sound (phone) of its speech ends, and it speaks s times as slowly when asked to:
 
     natural length -> s = seconds / natural length -> speak again -> cut and pad to the sample
     phones of the sentence, shared out in order: each word takes as many as it has when spoken alone
@@ -38,7 +38,7 @@ def find_flite():
 def speak(text, seconds):
     """Say a sentence in exactly so many seconds.
 
-    Returns pcm (round(seconds * 16000),) int16, mono, and words ((word, start, end), ...) in seconds from its beginning.
+    Returns pcm (round(seconds * 16000),) int16, mono, and words ((word, start, end), ...) in seconds from 0.
     The first word starts with the sound and the last one ends with it, within 1 % of `seconds`.
     Without flite the pcm is silence. The answer is remembered; the pcm is read-only.
     Raises RuntimeError when flite fails.
@@ -77,7 +77,7 @@ def _speak(text, seconds, flite):
     pcm = pcm[round(begin * RATE):][:samples]
     times = []
     last = np.cumsum([_phone_count(flite, word) for word in words])
-    last = np.rint(last * len(phones) / last[-1]).astype(int)        # the factor is 1 unless a word lost a sound
+    last = np.rint(last * len(phones) / last[-1]).astype(int)    # the factor is 1 unless a word lost a sound
     for word, first, stop in zip(words, [0, *last[:-1]], last):
         start, end = phones[first][1] - begin, phones[stop - 1][2] - begin
         times.append((word, round(start, 3), round(min(end, seconds), 3)))
@@ -96,12 +96,12 @@ def _say(flite, text, stretch):
         run = subprocess.run([flite, "-voice", VOICE, "--setf", f"duration_stretch={stretch:.6f}", "-psdur",
                               "-t", text, "-o", str(path)], capture_output=True, text=True)
         if run.returncode or not path.exists():
-            raise RuntimeError(f"{flite} could not say {text!r} with the voice {VOICE!r}: {run.stderr.strip()[:200]}; "
+            raise RuntimeError(f"{flite} could not say {text!r}: {run.stderr.strip()[:200]}; "
                                f"try `flite -voice {VOICE} -t hello hello.wav`")
         with wave.open(str(path)) as file:
             if file.getframerate() != RATE or file.getnchannels() != 1:
-                raise RuntimeError(f"the voice {VOICE!r} of {flite} speaks at {file.getframerate()} samples a second in "
-                                   f"{file.getnchannels()} channels, expected {RATE} in one: install Debian's flite")
+                raise RuntimeError(f"{flite} speaks {file.getframerate()} samples a second in {file.getnchannels()} "
+                                   f"channels, expected {RATE} in 1: install another flite")
             pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
     ends = [(item.rsplit(":", 1)[0], float(item.rsplit(":", 1)[1])) for item in run.stdout.split()]
     starts = [0.0] + [end for _, end in ends]

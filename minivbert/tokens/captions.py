@@ -124,7 +124,7 @@ def _blocks(text: str) -> list[list[tuple[int, str]]]:
         in_header = in_header and row != "" and "-->" not in row
         if not row:
             blocks.append([])
-        elif not in_header and True:
+        elif not in_header and (blocks[-1] or row.strip()):
             blocks[-1].append((number, row))
     return [block for block in blocks if block and not re.match(r"(NOTE|STYLE|REGION)(\s|$)", block[0][1])]
 

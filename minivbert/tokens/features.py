@@ -94,7 +94,7 @@ class MiniS3D(nn.Module):
 
         Who draws frames may draw `FRAMES_SEEN` only and call `shrink`: it gives the same.
         """
-        pass
+        _check_clips(clips_NTHW3)
         return shrink(clips_NTHW3[:, FRAMES_SEEN[0]::FRAMES_SEEN[1] - FRAMES_SEEN[0]])
 
     @staticmethod
@@ -149,3 +149,137 @@ def _spoil(x_BCTHW: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     y_BCTHW = torch.lerp(x_BCTHW, blurred_BCTHW, amount(0, 0.8))
     y_BCTHW = y_BCTHW * amount(0.9, 1.1) + amount(-0.2, 0.2)
     return y_BCTHW + amount(0, 0.2) * torch.randn(x_BCTHW.shape, generator=generator)
+
+
+def save_mini(model: MiniS3D, path: str | os.PathLike) -> None:
+    """Write a MiniS3D's weights as safetensors, its widths and number of classes in the file's metadata."""
+    about = {"network": "MiniS3D", "widths": json.dumps(model.widths), "classes": json.dumps(model.classes)}
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=about))
+
+
+def load_mini(path: str | os.PathLike) -> MiniS3D:
+    """Read a MiniS3D that `save_mini` wrote, in evaluation mode; raise ValueError if the file is not one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error}); "
+                         "give the weights that save_mini wrote") from error
+    if about.get("network") != "MiniS3D":
+        raise ValueError(f"{path}: holds the weights of another network ({about.get('network', 'not said which')}); "
+                         "give the weights of a MiniS3D, as save_mini writes them")
+    model = MiniS3D(json.loads(about["classes"]), tuple(json.loads(about["widths"])))
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+class S3D(nn.Module):
+    """torchvision's S3D up to its last activations, as the paper used it: 30 frames of 224 x 224 -> 1,024 numbers.
+
+    weights: a file with torchvision's parameter names, or None for S3D_Weights.KINETICS400_V1 (fetched once, 32 MB).
+    Raises ValueError if torchvision is missing or does not fit torch, or the weights cannot be had or read.
+    About 3 seconds a clip on one CPU core.
+    """
+
+    name, width = "s3d", 1024
+
+    def __init__(self, weights: str | os.PathLike | None = None):
+        super().__init__()
+        s3d, kinetics = _torchvision_s3d()
+        if weights is None:
+            weights = _fetch_kinetics(kinetics.url)
+        self._transform = kinetics.transforms()
+        self.features = s3d(weights=None).features
+        try:
+            tensors = torch.load(weights, map_location="cpu", weights_only=True)
+            own = {key.removeprefix("features."): tensors[key] for key in tensors if key.startswith("features.")}
+            self.features.load_state_dict(own)
+        except Exception as error:            # torch.load and load_state_dict raise a dozen kinds for a wrong file
+            raise ValueError(f"{weights}: not the weights of torchvision's S3D ({type(error).__name__}); give a file like "
+                             f"{Path(kinetics.url).name} from {kinetics.url}") from error
+        self.to(memory_format=torch.channels_last_3d).eval()
+
+    def preprocess(self, clips_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Clips (N, 30, H, W, 3) uint8 -> (N, 3, 30, 224, 224) float32: resized to 256, centre cropped, standardised."""
+        _check_clips(clips_NTHW3)
+        return self._transform(torch.as_tensor(clips_NTHW3).permute(0, 1, 4, 2, 3))
+
+    def embed(self, x_BCTHW: torch.Tensor) -> torch.Tensor:
+        """Preprocessed clips (B, 3, 30, 224, 224) float32 -> features (B, 1024) float32."""
+        return self.features(x_BCTHW).mean((2, 3, 4))
+
+
+def _torchvision_s3d():
+    """Import S3D and the name of its Kinetics weights from torchvision, or say in one sentence why that fails."""
+    try:
+        from torchvision.models.video import S3D_Weights, s3d
+    except ModuleNotFoundError as error:
+        raise ValueError(f"features 's3d' need torchvision, of which {error.name} is not installed; "
+                         "run: pip install minivbert[s3d]") from error
+    except Exception as error:                # a build for another torch fails in its own ways
+        raise ValueError(
+            f"torchvision {importlib.metadata.version('torchvision')} does not work with torch {torch.__version__} "
+            f"({error}); install the two from one index, for a CPU: pip install --force-reinstall torch torchvision "
+            "--index-url https://download.pytorch.org/whl/cpu") from error
+    return s3d, S3D_Weights.KINETICS400_V1
+
+
+def _fetch_kinetics(url: str) -> Path:
+    """Return the Kinetics weights in torch's cache, fetched if they are not there, their hash checked either way."""
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, path)
+        except OSError as error:
+            raise ValueError(f"S3D's Kinetics weights cannot be fetched ({error}); fetch {url} elsewhere and "
+                             "give the file as weights") from error
+    if not file_hash(path).startswith(KINETICS_SHA256):
+        raise ValueError(f"{path}: its sha256 starts with {file_hash(path)[:8]}, not {KINETICS_SHA256}, so it is not "
+                         "what torchvision published; delete it and run again")
+    return path
+
+
+def extract(model: MiniS3D | S3D, clips_NTHW3: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Turn clips (N, 30, H, W, 3) uint8 into features (N, F) float32, `batch` clips at a time, on the model's device."""
+    _check_clips(clips_NTHW3)
+    device = next(model.parameters()).device
+    features_NF = np.empty((len(clips_NTHW3), model.width), np.float32)
+    with torch.inference_mode():
+        for at in range(0, len(clips_NTHW3), batch):
+            seen = model.preprocess(clips_NTHW3[at:at + batch]).to(device)
+            features_NF[at:at + batch] = model.embed(seen).cpu().numpy()
+    return features_NF
+
+
+class Extractor:
+    """A network with its weights, as a function from clips to features that knows its `name` and its `width` F."""
+
+    def __init__(self, model: MiniS3D | S3D, batch: int):
+        self.model, self.batch, self.name, self.width = model, batch, model.name, model.width
+
+    def __call__(self, clips_NTHW3: np.ndarray) -> np.ndarray:
+        """Turn clips (N, 30, H, W, 3) uint8 into features (N, F) float32."""
+        return extract(self.model, clips_NTHW3, self.batch)
+
+
+def open_extractor(name: str, weights: str | os.PathLike | None = None) -> Extractor:
+    """Return the extractor "mini" (weights: the file that `save_mini` wrote) or "s3d" (a file, or None for Kinetics).
+
+    Raises ValueError for another name, for "mini" without weights, and for weights that cannot be read.
+    """
+    if name == "s3d":
+        return Extractor(S3D(weights), batch=1)          # more at once cost memory and save no time
+    if name != "mini":
+        raise ValueError(f"features {name!r} are not known; choose 'mini' or 's3d'")
+    if weights is None:
+        raise ValueError("features 'mini' need weights; give the file of a trained MiniS3D (.safetensors)")
+    return Extractor(load_mini(weights), batch=32)
+
+
+def _check_clips(clips_NTHW3: np.ndarray | torch.Tensor) -> None:
+    shape, kind = tuple(clips_NTHW3.shape), str(clips_NTHW3.dtype).removeprefix("torch.")
+    if len(shape) != 5 or shape[1] != CLIP_FRAMES or shape[4] != 3 or kind != "uint8":
+        raise ValueError(f"clips are {shape} {kind}; expected (N, {CLIP_FRAMES}, H, W, 3) uint8, as clips_of gives them")

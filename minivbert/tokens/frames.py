@@ -6,7 +6,7 @@ frames, 1.5 seconds each. A file has a rate of its own, or none, so frame k of o
     frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20,      0 <= k/20 < end
 
 in exact fractions. Rounding to the nearest frame instead (a common default) picks another frame for most k of a
-29.97 fps file. Everything streams: one decoded frame and one clip are alive at a time, however long the video.
+29.97 fps file. Everything streams: a few decoded frames and one clip are alive at a time, however long the video.
 
 Axes: H height, W width, 3 = red, green, blue; a clip is (length, H, W, 3) uint8.
 
@@ -44,14 +44,14 @@ def frames_at(path: str | os.PathLike, fps: int = FPS) -> Iterator[np.ndarray]:
     """
     on_screen, end, k = None, Fraction(0), 0
     for frame, start, end in _timed(path):
+        if on_screen is None:
+            matrix, width, height = _display_matrix(frame), frame.width, frame.height
         while k < start * fps:
-            yield _rgb(on_screen)
+            yield _upright(on_screen.to_ndarray(format="rgb24", width=width, height=height), matrix)
             k += 1
-        if on_screen is not None and (frame.width, frame.height) != (on_screen.width, on_screen.height):
-            frame = frame.reformat(width=on_screen.width, height=on_screen.height)
         on_screen = frame
     while k < end * fps:
-        yield _rgb(on_screen)
+        yield _upright(on_screen.to_ndarray(format="rgb24", width=width, height=height), matrix)
         k += 1
 
 
@@ -142,27 +142,34 @@ def _video_stream(path: str | os.PathLike, container: av.container.InputContaine
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    found = ", ".join(stream.type for stream in container.streams) or "nothing"
-    raise VideoError(f"{path}: holds no video stream (found: {found}); give a file with moving pictures")
+    found = ", ".join("a cover picture" if stream.type == "video" else stream.type for stream in container.streams)
+    raise VideoError(f"{path}: holds no video stream (found: {found or 'nothing'}); give a file with moving pictures")
 
 
 def _damaged(path: str | os.PathLike, pictures: int, why: str) -> str:
     return f"{path}: is damaged after picture {pictures} ({why}); fetch the file again, or encode it again without the end"
 
 
-def _rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Return a frame's pixels (H, W, 3) uint8 as they are meant to be shown.
+def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
+    """Return the numbers a, b, c, d that send a stored pixel (x, y) to (a x + c y, b x + d y), y downwards.
 
-    The display matrix sends a stored pixel (x, y) to (a x + c y, b x + d y), y downwards: a turn by a multiple of 90
-    degrees, mirrored or not, which is a transposition and two reversals. Other angles do not occur in practice.
+    Asked of the first frame only: PyAV ties a frame and its side data into a circle, so that every frame asked stays in
+    memory until the garbage collector passes by.
     """
-    image = frame.to_ndarray(format="rgb24")
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return image
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]
+    return np.array([1, 0, 0, 1]) if matrix is None else np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]]
+
+
+def _upright(image_HW3: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Turn and mirror stored pixels (H, W, 3) as they are to be shown; angles between count as the nearest right one.
+
+    >>> corner = np.array([[7, 0, 0], [0, 0, 0]])[:, :, None]
+    >>> _upright(corner, (0, 1, -1, 0))[:, :, 0].tolist()          # a quarter turn clockwise
+    [[0, 7], [0, 0], [0, 0]]
+    """
+    a, b, c, d = matrix
     if abs(b) > abs(a):
-        image, flip_x, flip_y = image.transpose(1, 0, 2), c < 0, b < 0
+        image_HW3, mirror_x, mirror_y = image_HW3.transpose(1, 0, 2), c < 0, b < 0
     else:
-        flip_x, flip_y = a < 0, d < 0
-    return np.ascontiguousarray(image[::-1 if flip_y else 1, ::-1 if flip_x else 1])
+        mirror_x, mirror_y = a < 0, d < 0
+    return np.ascontiguousarray(image_HW3[::-1 if mirror_y else 1, ::-1 if mirror_x else 1])

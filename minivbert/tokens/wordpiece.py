@@ -37,14 +37,12 @@ SPECIAL_IN_TEXT = re.compile("(" + "|".join(map(re.escape, SPECIALS)) + ")")
 
 
 class _Cleaner(dict):
-    """For str.translate: drop control characters, make whitespace blanks, set ideographs apart."""
+    """For str.translate: drop control and private characters, set ideographs apart."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
         category = unicodedata.category(char)
-        if char in "\t\n\r" or category == "Zs":
-            self[code] = " "
-        elif char == "\ufffd" or (category[0] == "C" and category != "Cn"):
+        if char == "\ufffd" or (category[0] == "C" and category != "Cn" and char not in "\t\n\r"):
             self[code] = ""
         elif any(first <= code <= last for first, last in IDEOGRAPHS):
             self[code] = f" {char} "

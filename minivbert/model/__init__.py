@@ -1,0 +1,1 @@
+"""The transformer, and VideoBERT on top of it."""

@@ -1,0 +1,167 @@
+"""The transformer: attention, feed-forward, block, encoder, decoder. One file serves VideoBERT, ViT and the caption decoder.
+
+Vaswani et al. 2017, sections 3.1 to 3.3; BERT is the post-norm encoder, ViT the pre-norm one.
+
+    attention     softmax(q k' / sqrt(K) + mask) v, for H heads side by side
+    feed-forward  gelu(x W1 + b1) W2 + b2, with the exact (erf) gelu
+    post-norm     x <- LN(x + f(x))               BERT, Vaswani et al.
+    pre-norm      x <- x + f(LN(x)), one more LN at the end     ViT
+
+Axes: B rows, T tokens (queries), S tokens (keys), D width, H heads, K head width, F inner width.
+
+Differs from, or not stated in, the paper: queries, keys and values come from one matrix, (3 D, D) in this order.
+
+    >>> encoder = Encoder(width=8, layers=2, heads=2, feed_forward=16)
+    >>> encoder(torch.randn(3, 5, 8), keep_BS=torch.ones(3, 5, dtype=torch.bool)).shape
+    torch.Size([3, 5, 8])
+"""
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def mask_from_keep(keep_BS, dtype):
+    """Turn keep (B, S) bool into what is added to attention scores (B, 1, 1, S): 0 for a real token, -inf for padding."""
+    return torch.zeros(keep_BS.shape, dtype=dtype, device=keep_BS.device).masked_fill(~keep_BS, -torch.inf)[:, None, None]
+
+
+def causal_mask(T, dtype, device):
+    """Make the mask (T, T) under which a token sees itself and what stands before it.
+
+    >>> causal_mask(2, torch.float32, "cpu")
+    tensor([[0., -inf],
+            [0., 0.]])
+    """
+    return torch.full((T, T), -torch.inf, dtype=dtype, device=device).triu(1)
+
+
+class Attention(nn.Module):
+    """Let every token gather from the tokens of its own sequence, or (cross) from those of another one."""
+
+    def __init__(self, width, heads, dropout=0.0, cross=False):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}; choose heads that divide it")
+        self.heads, self.dropout, self.cross = heads, dropout, cross
+        if cross:
+            self.q, self.kv = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        else:
+            self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x_BTD, mask=None, memory_BSD=None, taps=None, name="attention"):
+        """Attend from x (B, T, D) to itself, or to memory (B, S, D); return (B, T, D).
+
+        mask: added to the scores, broadcast to (B, H, T, S), or None. taps: dict that gets {name: weights (B, H, T, S)}.
+        """
+        B, T, D = x_BTD.shape
+        if self.cross:
+            q_BHTK, = self._heads(self.q(x_BTD), 1)
+            k_BHSK, v_BHSK = self._heads(self.kv(memory_BSD), 2)
+        else:
+            q_BHTK, k_BHSK, v_BHSK = self._heads(self.qkv(x_BTD), 3)
+        rate = self.dropout if self.training else 0.0
+        if taps is None:
+            out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
+        else:
+            scores_BHTS = q_BHTK @ k_BHSK.mT / q_BHTK.shape[-1] ** 0.5
+            weights_BHTS = (scores_BHTS if mask is None else scores_BHTS + mask).softmax(-1)
+            taps[name] = weights_BHTS.detach()
+            out_BHTK = F.dropout(weights_BHTS, rate) @ v_BHSK
+        return self.proj(out_BHTK.transpose(1, 2).reshape(B, T, D))
+
+    def _heads(self, x_BTE, parts):
+        B, T, E = x_BTE.shape
+        return x_BTE.view(B, T, parts, self.heads, E // (parts * self.heads)).permute(2, 0, 3, 1, 4)
+
+
+class FeedForward(nn.Module):
+    """Transform every token by itself."""
+
+    def __init__(self, width, feed_forward):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
+
+    def forward(self, x_BTD):
+        """Map (B, T, D) to (B, T, D)."""
+        return self.fc2(F.gelu(self.fc1(x_BTD)))
+
+
+class Block(nn.Module):
+    """One layer: self-attention, cross-attention if asked for, feed-forward, each with its residual and LayerNorm."""
+
+    def __init__(self, width, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12, cross=False):
+        super().__init__()
+        if norm not in ("post", "pre"):
+            raise ValueError(f"norm {norm!r}: expected 'post' (BERT) or 'pre' (ViT)")
+        self.norm = norm
+        self.attn, self.norm1 = Attention(width, heads, dropout), nn.LayerNorm(width, eps)
+        if cross:
+            self.cross, self.norm_cross = Attention(width, heads, dropout, cross=True), nn.LayerNorm(width, eps)
+        self.mlp, self.norm2 = FeedForward(width, feed_forward), nn.LayerNorm(width, eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name=""):
+        """Map x (B, T, D) to (B, T, D); masks as in `Attention`. taps: gets {name}self and {name}cross."""
+        x_BTD = self._add(x_BTD, self.norm1, lambda y: self.attn(y, mask, taps=taps, name=name + "self"))
+        if memory_BSD is not None:
+            x_BTD = self._add(x_BTD, self.norm_cross,
+                              lambda y: self.cross(y, memory_mask, memory_BSD, taps=taps, name=name + "cross"))
+        return self._add(x_BTD, self.norm2, self.mlp)
+
+    def _add(self, x_BTD, norm, f):
+        if self.norm == "post":
+            return norm(x_BTD + self.dropout(f(x_BTD)))
+        return x_BTD + self.dropout(f(norm(x_BTD)))
+
+
+class Encoder(nn.Module):
+    """Blocks in a row, every token seeing every other."""
+
+    def __init__(self, width, layers, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm, dropout, eps) for _ in range(layers))
+        self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
+
+    def forward(self, x_BTD, keep_BS=None, taps=None):
+        """Map x (B, T, D) to (B, T, D). keep (B, T) bool: False at padding, which nobody sees.
+
+        taps: dict that gets the attention weights (B, H, T, T) of block i as "i.self".
+        """
+        mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
+        for i, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, mask, taps=taps, name=f"{i}.")
+        return self.norm(x_BTD)
+
+
+class Decoder(nn.Module):
+    """Blocks in a row, every token seeing itself, the tokens before it, and all of a memory."""
+
+    def __init__(self, width, layers, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm, dropout, eps, cross=True)
+                                    for _ in range(layers))
+        self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
+
+    def forward(self, x_BTD, memory_BSD, keep_BS=None, taps=None):
+        """Map x (B, T, D) to (B, T, D). memory (B, S, D): an encoder's output; keep (B, S) bool: False at its padding.
+
+        Padding in x stands at the end, where nothing that counts sees it. taps: as in `Encoder`, and "i.cross".
+        """
+        mask = causal_mask(x_BTD.shape[1], x_BTD.dtype, x_BTD.device)
+        memory_mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
+        for i, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, mask, memory_BSD, memory_mask, taps, f"{i}.")
+        return self.norm(x_BTD)
+
+
+@torch.no_grad()
+def init_weights(module, std, generator):
+    """Fill a module in place, as BERT does: matrices and embeddings N(0, std), biases 0, LayerNorms the identity."""
+    for part in module.modules():
+        if isinstance(part, (nn.Linear, nn.Embedding)):
+            part.weight.normal_(0.0, std, generator=generator)
+        if isinstance(part, nn.LayerNorm):
+            part.weight.fill_(1.0)
+        if isinstance(part, (nn.Linear, nn.LayerNorm)) and part.bias is not None:
+            part.bias.zero_()
