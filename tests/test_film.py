@@ -188,6 +188,16 @@ def test_clip_k_looks_the_same_however_much_of_the_others_was_drawn():
     assert not np.array_equal(next(clips_of_show(TALK, show_rngs(5, 3)[1])), whole[0])
 
 
+def test_a_clip_that_draws_much_changes_no_other_clip(monkeypatch):
+    def greedy(verb, ingredient, phase, style, rng, at):
+        start = rng.integers(256)
+        rng.random(len(at))
+        return np.full((len(at), 96, 96, 3), start, np.uint8)
+    monkeypatch.setattr(film, "draw_clip", greedy)
+    whole, some = (list(clips_of_show(TALK, show_rngs(5, 2)[1], at)) for at in (range(30), [3]))
+    assert [clip[0, 0, 0, 0] for clip in whole] == [clip[0, 0, 0, 0] for clip in some]
+
+
 def test_a_film_that_breaks_off_leaves_nothing_behind(tmp_path, monkeypatch):
     def torn(*_):
         raise RuntimeError("out of paint")

@@ -25,7 +25,7 @@ from minivbert.tokens.frames import CLIP_FRAMES, clips_of
 
 SHEET_SHOWS = 8
 SHEET_FRAMES = 10        # a show
-TEXT_WIDTH = 210        # characters
+TEXT_WIDTH = 210         # characters
 
 
 def options(arguments):

@@ -2,15 +2,17 @@
 
     1. draw clips of every (action, phase, style) and train MiniS3D to tell (action, phase)          -> weights/mini_s3d.safetensors
     2. film 3,000 shows: draw, extract features; fit the k-means tree on those that are not held out  -> corpus/tree.npz
+       and keep the middle frame of each visual word's exemplar                                      -> corpus/exemplars.npz
     3. film clips of every (action, phase, style) once more and measure P(token | ...)               -> corpus/emission.npz
     4. sample 27,000 further shows directly from the measured table, no rendering                     -> corpus/*.npy
-    5. film the first 24 of the 3,000 shows as .mp4 with sound and captions                           -> videos/
+    5. film the first 24 of the 3,000 shows, held-out ones, as .mp4 with sound and captions           -> videos/
 
 Every stage keeps its result in the work folder, so that a killed call goes on. Seeds: 0 for the filmed shows, 1 for what MiniS3D
 learns from, 2 for what the table is measured on, 3 for the sampled shows. No pixel is shared between them.
 
 The corpus' features come from drawn frames; the videos' from H.264. That both give the same tokens is measured, not assumed.
 """
+import itertools
 import multiprocessing
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from minivbert.kitchen.recipes import ACTIONS, PHASES, STYLES, World
 from minivbert.options import Parser, fail
 from minivbert.tokens.corpus import write_corpus
 from minivbert.tokens.features import FRAMES_SEEN, MiniS3D, fit_mini, load_mini, save_mini, shrink
-from minivbert.tokens.hkmeans import fit
+from minivbert.tokens.hkmeans import exemplars, fit
 from minivbert.tokens.wordpiece import SPECIALS, WordPiece
 
 FILMED, SAMPLED, VIDEOS, HELD_OUT = 3000, 27000, 24, 600
@@ -105,6 +107,16 @@ def learn_features(path, work):
     save_mini(model, path)
 
 
+def keep_exemplars(path, clip_C, used_C, shows, offsets):
+    """Draw the middle frame of each used visual word's exemplar once more and write frames (C, 96, 96, 3) uint8."""
+    frames = np.zeros((len(clip_C), 96, 96, 3), np.uint8)
+    for word in np.flatnonzero(used_C):
+        i = int(np.searchsorted(offsets, clip_C[word], side="right")) - 1
+        clips = clips_of_show(shows[i], show_rngs(0, i)[1], [15])
+        frames[word] = next(itertools.islice(clips, int(clip_C[word] - offsets[i]), None))[0]
+    replace_file(path, lambda temporary: np.savez_compressed(temporary, frames=frames))
+
+
 def build(out, work):
     """Build everything; return a summary dict."""
     out, work = Path(out), Path(work)
@@ -117,9 +129,10 @@ def build(out, work):
     shows = [make_show(World(), 0, i) for i in range(FILMED)]
     features = kept(work / "filmed.npy", lambda: np.concatenate(spread(_film, range(FILMED), "film", weights)))
     offsets = np.cumsum([0] + [len(show.action) for show in shows])
-    held_out = range(FILMED - HELD_OUT, FILMED)
-    tree = fit(np.asarray(features[:offsets[held_out[0]]]), CLUSTERS, LEVELS, np.random.default_rng(0))
+    seen = np.asarray(features[offsets[HELD_OUT]:])
+    tree = fit(seen, CLUSTERS, LEVELS, np.random.default_rng(0))
     tree.save(corpus / "tree.npz")
+    keep_exemplars(corpus / "exemplars.npz", exemplars(tree, seen) + offsets[HELD_OUT], tree.leaf_used, shows, offsets)
     measured = kept(work / "measured.npy", lambda: np.concatenate(spread(_measure_cell, range(len(CELLS)), "measure", weights)))
     emission, error = measure(tree.encode(measured).reshape(len(ACTIONS), PHASES, STYLES, MEASURED), CLUSTERS ** LEVELS)
     replace_file(corpus / "emission.npz", lambda path: np.savez_compressed(path, emission=emission.astype(np.float32),
@@ -132,7 +145,7 @@ def build(out, work):
         shows += [show for _, show in part]
     vocab = WordPiece([*SPECIALS, *all_words()])
     sentences = [[(vocab.encode(s.text), *s.span) for s in show.sentences] for show in shows]
-    write_corpus(corpus, tokens, sentences, vocab, CLUSTERS ** LEVELS, held_out, features="mini", filmed=FILMED,
+    write_corpus(corpus, tokens, sentences, vocab, CLUSTERS ** LEVELS, range(HELD_OUT), features="mini", filmed=FILMED,
                  sampled=SAMPLED, weights_sha256=file_hash(weights), tree_sha256=file_hash(corpus / "tree.npz"),
                  emission_error_nats=round(float(error), 5))
     for i in tqdm(range(VIDEOS), desc="videos"):

@@ -100,8 +100,8 @@ def _say(flite, text, stretch):
                                f"try `flite -voice {VOICE} -t hello hello.wav`")
         with wave.open(str(path)) as file:
             if file.getframerate() != RATE or file.getnchannels() != 1:
-                raise RuntimeError(f"{flite} speaks {file.getframerate()} samples a second in {file.getnchannels()} "
-                                   f"channels, expected {RATE} in 1: install another flite")
+                raise RuntimeError(f"{flite} speaks {file.getframerate()} samples a second, channels: "
+                                   f"{file.getnchannels()}; expected {RATE} and 1: install another flite")
             pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
     ends = [(item.rsplit(":", 1)[0], float(item.rsplit(":", 1)[1])) for item in run.stdout.split()]
     starts = [0.0] + [end for _, end in ends]

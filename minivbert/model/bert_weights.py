@@ -91,9 +91,12 @@ def read_bert(folder, visual_vocab):
         raise ValueError(f"{folder}: neither model.safetensors nor pytorch_model.bin there; download all files of the model")
     try:
         read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
-        state, absent = from_bert_names({full_name(name): tensor.float() for name, tensor in read.items()}, config.layers)
+        tensors = {full_name(name): tensor.float() for name, tensor in read.items()}
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); download it again") from error
+    if any(name.startswith(f"bert.encoder.layer.{config.layers}.") for name in tensors):
+        raise ValueError(f"{path}: more layers than the {config.layers} of config.json; the two files are of different models")
+    state, absent = from_bert_names(tensors, config.layers)
     lost = [name for name in absent if name.split(".")[0] not in (*HEADS, "bias", "align")]
     if lost:
         raise ValueError(f"{path}: {bert_names(config.layers)[lost[0]][0]} and {len(lost) - 1} more tensors are missing, "
@@ -115,7 +118,7 @@ def full_name(name):
 def model_config(path, visual_vocab):
     """Turn BERT's config.json into a `ModelConfig`; raise ValueError if it is not a BERT like ours."""
     try:
-        c = json.loads(Path(path).read_text())
+        c = dict(json.loads(Path(path).read_text()))
         wanted = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "type_vocab_size": 2}
         for key, value in wanted.items():
             if c.get(key, value) != value:
@@ -128,5 +131,5 @@ def model_config(path, visual_vocab):
         raise ValueError(f"{path}: cannot be read, so this is no BERT folder; give a folder with config.json and weights") from error
     except KeyError as error:
         raise ValueError(f"{path}: has no {error}; choose a plain BERT") from error
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -59,11 +59,15 @@ class VideoBERT(nn.Module):
         ids (B, T) int64 joint ids; types (B, T) int64; keep (B, T) bool, False at padding; taps: see `Encoder`.
         Raises ValueError for inputs longer than the model's positions.
         """
+        return self.encoder(self.embed(ids_BT, types_BT), keep_BT, taps)
+
+    def embed(self, ids_BT, types_BT):
+        """Add up token, type and position rows, normalise: (B, T, D). Raises ValueError for too long an input."""
         T = ids_BT.shape[1]
         if T > self.config.max_positions:
             raise ValueError(f"got {T} tokens, expected at most {self.config.max_positions} (max_positions); cut the input")
         x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + self.position_table.weight[:T]
-        return self.encoder(self.dropout(self.norm(x_BTD)), keep_BT, taps)
+        return self.dropout(self.norm(x_BTD))
 
     def text_logits(self, hidden_BTD, at_BM):
         """Score masked text positions at (B, M) over text ids; return (B, M, Vt)."""

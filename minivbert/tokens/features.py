@@ -1,21 +1,24 @@
 """Clip of 30 frames -> one feature vector: what a video network sees just before it names an action.
 
-VideoBERT (Sun et al., 2019, section 4.2) takes S3D (Xie et al., 2018: 3D convolutions separated into space and time,
-k x k x k -> 1 x k x k then k x 1 x 1) trained to classify actions, and averages its last activations over time and space:
+VideoBERT (Sun et al., 2019, section 4.2) takes S3D (Xie et al., 2018: 3D convolutions separated into space
+and time, k x k x k -> 1 x k x k then k x 1 x 1) trained to classify actions, and averages its last
+activations over time and space:
 
     feature(clip) = mean over t, h, w of network(clip)[:, t, h, w]                 (F,), F = 1,024 for S3D
 
-Two networks answer to `open_extractor`: "mini", a MiniS3D of about 56,000 parameters trained on our own kitchen, and "s3d",
-torchvision's S3D with Kinetics-400 weights (7.9 M), for real videos. Neither knows the other's features: a k-means
-tree and a corpus belong to the extractor that made them.
+Two networks answer to `open_extractor`: "mini", a MiniS3D of about 56,000 parameters trained on our own
+kitchen, and "s3d", torchvision's S3D with Kinetics-400 weights (7.9 M), for real videos. Neither knows the
+other's features: a k-means tree and a corpus belong to the extractor that made them.
 
 Axes: N clips, B a batch of them, C channels, T time, H height, W width, F features; 3 = red, green, blue.
 
-Differs from, or not stated in, the paper: MiniS3D is ours (the miniature of S3D); it looks at every third frame only, at
-48 x 48 pixels, whatever the shape of the picture (squashed, not cropped). The chapter's class scores are not the feature.
+Differs from, or not stated in, the paper: MiniS3D is ours (the miniature of S3D); it looks at every third
+frame only, at 48 x 48 pixels, whatever the shape of the picture (squashed, not cropped). The chapter's class
+scores are not the feature.
 
     extractor = open_extractor("mini", "mini_s3d.safetensors")
-    extractor(clips).shape                                     # clips (N, 30, H, W, 3) uint8 -> (N, 64) float32
+    extractor(clips).shape                                     # clips (N, 30, H, W, 3) uint8 -> (N, 64)
+    float32
 """
 import importlib.metadata
 import json
@@ -44,7 +47,8 @@ def shrink(frames_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
     >>> shrink(np.broadcast_to(chessboard[None, None, :, :, None], (1, 2, 96, 96, 3))).unique()
     tensor([100], dtype=torch.uint8)
     """
-    frames_NTHW3 = torch.as_tensor(frames_NTHW3)
+    if isinstance(frames_NTHW3, np.ndarray):
+        frames_NTHW3 = torch.from_numpy(np.array(frames_NTHW3))       # a copy, for views torch does not know or may not write
     N, T, H, W, _ = frames_NTHW3.shape
     if (H, W) == (SIDE, SIDE):
         return frames_NTHW3
@@ -119,9 +123,10 @@ def fit_mini(model: MiniS3D, seen_NTHW3: torch.Tensor, labels_N: torch.Tensor, s
              generator: torch.Generator, batch: int = 32, lr: float = 4e-3) -> list[float]:
     """Train MiniS3D to tell the classes of clips; return the loss [nats] of each step.
 
-    seen_NTHW3 (N, 10, 48, 48, 3) uint8: preprocessed clips; labels_N (N,) int64; generator: all random draws, on the CPU.
-    Cross-entropy, AdamW, one cycle of the learning rate with top lr. Each clip is blurred, dimmed and made noisy at
-    random, because what is learnt from drawn frames must hold for the same frames after H.264.
+    seen_NTHW3 (N, 10, 48, 48, 3) uint8: preprocessed clips; labels_N (N,) int64; generator: all random draws,
+    on the CPU. Cross-entropy, AdamW, one cycle of the learning rate with top lr. Each clip is blurred, dimmed
+    and made noisy at random, because what is learnt from drawn frames must hold for the same frames after
+    H.264.
     """
     device = model.head.weight.device
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=0.05)
@@ -178,7 +183,8 @@ def load_mini(path: str | os.PathLike) -> MiniS3D:
 class S3D(nn.Module):
     """torchvision's S3D up to its last activations, as the paper used it: 30 frames of 224 x 224 -> 1,024 numbers.
 
-    weights: a file with torchvision's parameter names, or None for S3D_Weights.KINETICS400_V1 (fetched once, 32 MB).
+    weights: a file with torchvision's parameter names, or None for S3D_Weights.KINETICS400_V1 (fetched once,
+    32 MB).
     Raises ValueError if torchvision is missing or does not fit torch, or the weights cannot be had or read.
     About 3 seconds a clip on one CPU core.
     """
@@ -216,7 +222,7 @@ def _torchvision_s3d():
     try:
         from torchvision.models.video import S3D_Weights, s3d
     except ModuleNotFoundError as error:
-        raise ValueError(f"features 's3d' need torchvision, of which {error.name} is not installed; "
+        raise ValueError(f"features 's3d' need torchvision, of which {error.name.split('.')[0]} is not installed; "
                          "run: pip install minivbert[s3d]") from error
     except Exception as error:                # a build for another torch fails in its own ways
         raise ValueError(

@@ -1,19 +1,22 @@
 """Video file -> frames at 20 a second -> clips of 30 frames: the first step of the way from pixels to visual tokens.
 
-VideoBERT (Sun et al., 2019, section 4.2) samples every video at 20 fps and cuts it into non-overlapping windows of 30
-frames, 1.5 seconds each. A file has a rate of its own, or none, so frame k of ours is *the frame on screen at k/20 s*:
+VideoBERT (Sun et al., 2019, section 4.2) samples every video at 20 fps and cuts it into non-overlapping
+windows of 30 frames, 1.5 seconds each. A file has a rate of its own, or none, so frame k of ours is *the
+frame on screen at k/20 s*:
 
-    frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20,      0 <= k/20 < end
+    frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20,      0 <= k/20 <
+    end
 
-in exact fractions. Rounding to the nearest frame instead (a common default) picks another frame for most k of a
-29.97 fps file. Everything streams: a few decoded frames and one clip are alive at a time, however long the video.
+in exact fractions. Rounding to the nearest frame instead (a common default) picks another frame for most k of
+a 29.97 fps file. Everything streams: a few decoded frames and one clip are alive at a time, however long the
+video.
 
 Axes: H height, W width, 3 = red, green, blue; a clip is (length, H, W, 3) uint8.
 
-Differs from, or not stated in, the paper: that k = 0 is the first frame's time, that the tail shorter than a clip is
-dropped, and that pixels which are not square stay as they are stored, are our choices. Damage that the decoder can see
-raises `VideoError` when the stream reaches it; a Matroska, WebM or transport stream that breaks off between two
-pictures looks like a short one and is read to where it ends.
+Differs from, or not stated in, the paper: that k = 0 is the first frame's time, that the tail shorter than a
+clip is dropped, and that pixels which are not square stay as they are stored, are our choices. Damage that
+the decoder can see raises `VideoError` when the stream reaches it; a Matroska, WebM or transport stream that
+breaks off between two pictures looks like a short one and is read to where it ends.
 
     clips = clips_of("show.mp4")
     for clip in clips: print(clip.shape)                       # (30, 240, 320, 3)
@@ -29,6 +32,8 @@ from av.stream import Disposition
 
 FPS = 20
 CLIP_FRAMES = 30
+# swscale's bilinear + full chroma + accurate rounding: its default darkens every colour by 1.0 to 1.4 of 255
+TRUE_COLOURS = 2 | 1 << 13 | 1 << 18
 
 
 class VideoError(ValueError):
@@ -38,28 +43,29 @@ class VideoError(ValueError):
 def frames_at(path: str | os.PathLike, fps: int = FPS) -> Iterator[np.ndarray]:
     """Yield the frame on screen at 0, 1/fps, 2/fps, ... seconds after the first frame, until the last one ends.
 
-    path: any file that PyAV opens; its rotation and mirroring (display matrix) are applied, its sound is ignored.
+    path: any file that PyAV opens; its rotation and mirroring (display matrix) are applied, its sound is
+    ignored.
     Yields arrays (H, W, 3) uint8, RGB, each the caller's own; H and W are the first frame's throughout.
     Raises VideoError while iterating: at the first frame, or when the stream reaches the damage.
     """
     on_screen, end, k = None, Fraction(0), 0
     for frame, start, end in _timed(path):
         if on_screen is None:
-            matrix, width, height = _display_matrix(frame), frame.width, frame.height
+            matrix, size = _display_matrix(frame), {"width": frame.width, "height": frame.height}
         while k < start * fps:
-            yield _upright(on_screen.to_ndarray(format="rgb24", width=width, height=height), matrix)
+            yield _upright(on_screen.to_ndarray(format="rgb24", interpolation=TRUE_COLOURS, **size), matrix)
             k += 1
         on_screen = frame
     while k < end * fps:
-        yield _upright(on_screen.to_ndarray(format="rgb24", width=width, height=height), matrix)
+        yield _upright(on_screen.to_ndarray(format="rgb24", interpolation=TRUE_COLOURS, **size), matrix)
         k += 1
 
 
 def clips_of(path: str | os.PathLike, length: int = CLIP_FRAMES) -> "Clips":
     """Cut a video into non-overlapping clips of `length` frames at 20 fps (30 frames = 1.5 s).
 
-    Returns an iterator of arrays (length, H, W, 3) uint8, each the caller's own. When it is exhausted, its `dropped` is
-    the number of frames after the last whole clip, which no clip holds.
+    Returns an iterator of arrays (length, H, W, 3) uint8, each the caller's own. When it is exhausted, its
+    `dropped` is the number of frames after the last whole clip, which no clip holds.
     Raises VideoError as `frames_at` does, while iterating.
     """
     return Clips(frames_at(path), length)
@@ -153,8 +159,8 @@ def _damaged(path: str | os.PathLike, pictures: int, why: str) -> str:
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """Return the numbers a, b, c, d that send a stored pixel (x, y) to (a x + c y, b x + d y), y downwards.
 
-    Asked of the first frame only: PyAV ties a frame and its side data into a circle, so that every frame asked stays in
-    memory until the garbage collector passes by.
+    Asked of the first frame only: PyAV ties a frame and its side data into a circle, so that every frame
+    asked stays in memory until the garbage collector passes by.
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return np.array([1, 0, 0, 1]) if matrix is None else np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]]

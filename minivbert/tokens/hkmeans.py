@@ -1,0 +1,3 @@
+class Tree: pass
+def fit(): pass
+def exemplars(): pass

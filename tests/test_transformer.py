@@ -1,0 +1,90 @@
+"""Attention, blocks, encoder and decoder: gradients, masks, causality, taps, dropout."""
+import pytest
+import torch
+
+from minivbert.model.transformer import Attention, Block, Decoder, Encoder, mask_from_keep
+
+B, T, S, D, H, F = 3, 7, 5, 8, 2, 12
+NORMS = pytest.mark.parametrize("norm", ["post", "pre"])
+
+
+def fill(module, std=0.4, seed=0):
+    """Weights so large that attention is far from uniform."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(torch.randn(p.shape, generator=generator) * std + ("norm" in name and name.endswith("weight")))
+    return module
+
+
+def sample(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+KEEP_BT = torch.arange(T) < torch.tensor([7, 4, 1])[:, None]
+KEEP_BS = torch.arange(S) < torch.tensor([2, 5, 1])[:, None]
+
+
+@NORMS
+def test_gradients_of_a_block_are_those_of_central_differences(norm):
+    block = fill(Block(D, H, F, norm, cross=True, eps=1e-5)).double()
+    x, memory = (sample(B, n, D, dtype=torch.float64).requires_grad_() for n in (T, S))
+    masks = mask_from_keep(KEEP_BT, torch.float64), mask_from_keep(KEEP_BS, torch.float64)
+    names, weights = zip(*block.named_parameters())
+
+    def run(x, memory, *weights):
+        return torch.func.functional_call(block, dict(zip(names, weights)), (x, masks[0], memory, masks[1]))
+
+    assert torch.autograd.gradcheck(run, (x, memory, *weights), fast_mode=True)
+
+
+@NORMS
+def test_padding_and_batch_mates_change_nothing(norm):
+    encoder, x = fill(Encoder(D, 2, H, F, norm)).eval(), sample(B, T, D)
+    out = encoder(x, KEEP_BT)
+    for row, n in enumerate(KEEP_BT.sum(1)):
+        torch.testing.assert_close(out[row, :n], encoder(x[row:row + 1, :n])[0], atol=1e-5, rtol=1e-5)
+    noisy = torch.where(KEEP_BT[..., None], x, 100 * sample(B, T, D, seed=1))
+    torch.testing.assert_close(encoder(noisy, KEEP_BT)[KEEP_BT], out[KEEP_BT])
+    assert not torch.allclose(encoder(noisy)[1, :4], out[1, :4], atol=1e-2)
+
+
+@NORMS
+def test_decoder_sees_no_future_and_no_padding_of_its_memory(norm):
+    decoder, x, memory = fill(Decoder(D, 2, H, F, norm)).eval(), sample(B, T, D), sample(B, S, D, seed=1)
+    out = decoder(x, memory, KEEP_BS)
+    for t in range(T - 1):
+        later = x.clone()
+        later[:, t + 1:] = sample(B, T - t - 1, D, seed=2)
+        changed = (decoder(later, memory, KEEP_BS) - out).abs().amax((0, 2))
+        assert changed[:t + 1].max() < 1e-5 < 1e-3 < changed[t + 1:].min()
+    noisy = torch.where(KEEP_BS[..., None], memory, 100 * sample(B, S, D, seed=3))
+    torch.testing.assert_close(decoder(x, noisy, KEEP_BS), out)
+    assert (decoder(x, memory + 1, KEEP_BS) - out).abs().amax(2).min() > 1e-3            # every position reads the memory
+
+
+@NORMS
+def test_taps_give_the_weights_and_leave_the_output_alone(norm):
+    decoder, x, memory = fill(Decoder(D, 2, H, F, norm)).eval(), sample(B, T, D), sample(B, S, D, seed=1)
+    taps = {}
+    torch.testing.assert_close(decoder(x, memory, KEEP_BS, taps), decoder(x, memory, KEEP_BS), atol=1e-5, rtol=1e-5)
+    assert sorted(taps) == ["0.cross", "0.self", "1.cross", "1.self"]
+    for name, weights in taps.items():
+        torch.testing.assert_close(weights.sum(-1), torch.ones(B, H, T))
+        hidden = ~KEEP_BS[:, None, None] if "cross" in name else torch.ones(T, T).triu(1).bool()
+        assert weights.shape == (B, H, T, hidden.shape[-1]) and not weights.masked_select(hidden).any()
+    assert taps["0.self"][..., -1, :].std() > 0.05                                       # far from uniform, or this shows nothing
+
+
+def test_attention_is_the_equation():
+    attention, x = fill(Attention(D, H)), sample(1, T, D)
+    q, k, v = (attention.qkv(x)[0].chunk(3, 1)[i] for i in range(3))
+    heads = [torch.softmax(q[:, h] @ k[:, h].T / 2, 1) @ v[:, h] for h in (slice(0, 4), slice(4, 8))]
+    torch.testing.assert_close(attention(x)[0], attention.proj(torch.cat(heads, 1)))
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="width 8 is not a multiple of heads 3"):
+        Attention(8, 3)
+    with pytest.raises(ValueError, match="norm 'both': expected 'post' .* or 'pre'"):
+        Block(D, H, F, norm="both")
