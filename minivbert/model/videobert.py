@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from minivbert.model.bert_weights import read_bert
-from minivbert.model.transformer import Encoder, init_weights
+from minivbert.model.transformer import Encoder, dropout, init_weights
 
 
 class VideoBERT(nn.Module):
@@ -45,7 +45,6 @@ class VideoBERT(nn.Module):
         self.position_table = nn.Embedding(c.max_positions, c.width)
         self.type_table = nn.Embedding(2, c.width)
         self.norm = nn.LayerNorm(c.width, c.eps)
-        self.dropout = nn.Dropout(c.dropout)
         self.encoder = Encoder(c.width, c.layers, c.heads, c.feed_forward, c.norm, c.dropout, c.eps)
         self.transform, self.transform_norm = nn.Linear(c.width, c.width), nn.LayerNorm(c.width, c.eps)
         self.bias = nn.Parameter(torch.zeros(c.text_vocab + 1 + c.visual_vocab))
@@ -67,7 +66,7 @@ class VideoBERT(nn.Module):
         if T > self.config.max_positions:
             raise ValueError(f"got {T} tokens, expected at most {self.config.max_positions} (max_positions); cut the input")
         x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + self.position_table.weight[:T]
-        return self.dropout(self.norm(x_BTD))
+        return dropout(self.norm(x_BTD), self.config.dropout if self.training else 0.0)
 
     def text_logits(self, hidden_BTD, at_BM):
         """Score masked text positions at (B, M) over text ids; return (B, M, Vt)."""

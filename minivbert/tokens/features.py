@@ -6,7 +6,7 @@ activations over time and space:
 
     feature(clip) = mean over t, h, w of network(clip)[:, t, h, w]                 (F,), F = 1,024 for S3D
 
-Two networks answer to `open_extractor`: "mini", a MiniS3D of about 56,000 parameters trained on our own
+Two networks answer to `open_extractor`: "mini", a MiniS3D of 56,240 parameters trained on our own
 kitchen, and "s3d", torchvision's S3D with Kinetics-400 weights (7.9 M), for real videos. Neither knows the
 other's features: a k-means tree and a corpus belong to the extractor that made them.
 
@@ -17,8 +17,7 @@ frame only, at 48 x 48 pixels, whatever the shape of the picture (squashed, not 
 scores are not the feature.
 
     extractor = open_extractor("mini", "mini_s3d.safetensors")
-    extractor(clips).shape                                     # clips (N, 30, H, W, 3) uint8 -> (N, 64)
-    float32
+    extractor(clips).shape              # clips (N, 30, H, W, 3) uint8 -> (N, 64) float32
 """
 import importlib.metadata
 import json
@@ -37,18 +36,18 @@ from minivbert.tokens.frames import CLIP_FRAMES
 
 FRAMES_SEEN = tuple(range(0, CLIP_FRAMES, 3))      # the ten frames of a clip that MiniS3D looks at
 SIDE = 48                                          # [pixels] of the square it sees
-KINETICS_SHA256 = "d76dad2f"                       # first digits, as in the name torchvision gives to the file
+KINETICS_SHA256 = "d76dad2f"                       # first digits, as in the name of the file
 
 
 def shrink(frames_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Resize frames (N, T, H, W, 3) uint8 to (N, T, 48, 48, 3) uint8, each pixel the mean of the area it covers.
+    """Resize frames (N, T, H, W, 3) uint8 to (N, T, 48, 48, 3) uint8, each pixel the mean of its area.
 
     >>> chessboard = np.indices((96, 96)).sum(0) % 2 * np.uint8(200)
     >>> shrink(np.broadcast_to(chessboard[None, None, :, :, None], (1, 2, 96, 96, 3))).unique()
     tensor([100], dtype=torch.uint8)
     """
     if isinstance(frames_NTHW3, np.ndarray):
-        frames_NTHW3 = torch.from_numpy(np.array(frames_NTHW3))       # a copy, for views torch does not know or may not write
+        frames_NTHW3 = torch.from_numpy(np.array(frames_NTHW3))    # a copy: torch knows no reversed views
     N, T, H, W, _ = frames_NTHW3.shape
     if (H, W) == (SIDE, SIDE):
         return frames_NTHW3
@@ -58,11 +57,12 @@ def shrink(frames_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 class SeparableConv3d(nn.Module):
-    """A k x k convolution in space, then one over 3 steps of time, each with batch norm and ReLU: S3D's brick."""
+    """A k x k convolution in space, then one over 3 steps of time, each with norm and ReLU: S3D's brick."""
 
     def __init__(self, c_in: int, c_out: int, side: int, stride: int = 1):
         super().__init__()
-        self.space = nn.Conv3d(c_in, c_out, (1, side, side), (1, stride, stride), (0, side // 2, side // 2), bias=False)
+        pad = side // 2
+        self.space = nn.Conv3d(c_in, c_out, (1, side, side), (1, stride, stride), (0, pad, pad), bias=False)
         self.space_norm = nn.BatchNorm3d(c_out)
         self.time = nn.Conv3d(c_out, c_out, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False)
         self.time_norm = nn.BatchNorm3d(c_out)
@@ -73,7 +73,7 @@ class SeparableConv3d(nn.Module):
 
 
 class MiniS3D(nn.Module):
-    """S3D in miniature: three separable convolutions, two poolings, a mean over time and space, a linear classifier.
+    """S3D in miniature: three separable convolutions, two poolings, a mean over t, h, w, a linear classifier.
 
     widths: channels after each separable convolution; the last one is the width F of the feature.
     """
@@ -94,7 +94,7 @@ class MiniS3D(nn.Module):
 
     @staticmethod
     def preprocess(clips_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """Return what the network looks at: clips (N, 30, H, W, 3) uint8 -> frames seen (N, 10, 48, 48, 3) uint8.
+        """Return what the network looks at: clips (N, 30, H, W, 3) uint8 -> (N, 10, 48, 48, 3) uint8.
 
         Who draws frames may draw `FRAMES_SEEN` only and call `shrink`: it gives the same.
         """
@@ -103,7 +103,7 @@ class MiniS3D(nn.Module):
 
     @staticmethod
     def scale(seen_NTHW3: torch.Tensor) -> torch.Tensor:
-        """Bring colours from 0..255 to -2..2: (N, 10, 48, 48, 3) uint8 -> (N, 3, 10, 48, 48) float32, on its device."""
+        """Bring colours from 0..255 to -2..2: (N, 10, 48, 48, 3) uint8 -> (N, 3, 10, 48, 48) float32."""
         return seen_NTHW3.float().sub_(127.5).div_(63.75).permute(0, 4, 1, 2, 3)
 
     def pool(self, x_BCTHW: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ class MiniS3D(nn.Module):
         return self.pool(self.scale(seen_NTHW3))
 
     def forward(self, seen_NTHW3: torch.Tensor) -> torch.Tensor:
-        """Preprocessed clips (B, 10, 48, 48, 3) uint8 -> logits (B, classes) of the actions it was trained to tell."""
+        """Preprocessed clips (B, 10, 48, 48, 3) uint8 -> logits (B, classes) of what it was trained on."""
         return self.head(self.embed(seen_NTHW3))
 
 
@@ -173,7 +173,7 @@ def load_mini(path: str | os.PathLike) -> MiniS3D:
         raise ValueError(f"{path}: not a readable safetensors file ({error}); "
                          "give the weights that save_mini wrote") from error
     if about.get("network") != "MiniS3D":
-        raise ValueError(f"{path}: holds the weights of another network ({about.get('network', 'not said which')}); "
+        raise ValueError(f"{path}: holds the weights of another network ({about.get('network', 'unnamed')}); "
                          "give the weights of a MiniS3D, as save_mini writes them")
     model = MiniS3D(json.loads(about["classes"]), tuple(json.loads(about["widths"])))
     model.load_state_dict(tensors)
@@ -181,7 +181,7 @@ def load_mini(path: str | os.PathLike) -> MiniS3D:
 
 
 class S3D(nn.Module):
-    """torchvision's S3D up to its last activations, as the paper used it: 30 frames of 224 x 224 -> 1,024 numbers.
+    """torchvision's S3D up to its last activations, as in the paper: 30 frames of 224 x 224 -> 1,024 numbers.
 
     weights: a file with torchvision's parameter names, or None for S3D_Weights.KINETICS400_V1 (fetched once,
     32 MB).
@@ -200,15 +200,16 @@ class S3D(nn.Module):
         self.features = s3d(weights=None).features
         try:
             tensors = torch.load(weights, map_location="cpu", weights_only=True)
-            own = {key.removeprefix("features."): tensors[key] for key in tensors if key.startswith("features.")}
-            self.features.load_state_dict(own)
-        except Exception as error:            # torch.load and load_state_dict raise a dozen kinds for a wrong file
-            raise ValueError(f"{weights}: not the weights of torchvision's S3D ({type(error).__name__}); give a file like "
-                             f"{Path(kinetics.url).name} from {kinetics.url}") from error
+            prefix = "features."
+            self.features.load_state_dict(
+                {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)})
+        except Exception as error:         # torch.load and load_state_dict raise a dozen kinds
+            raise ValueError(f"{weights}: not the weights of torchvision's S3D ({type(error).__name__}); "
+                             f"give a file like the one at {kinetics.url}") from error
         self.to(memory_format=torch.channels_last_3d).eval()
 
     def preprocess(self, clips_NTHW3: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """Clips (N, 30, H, W, 3) uint8 -> (N, 3, 30, 224, 224) float32: resized to 256, centre cropped, standardised."""
+        """Clips (N, 30, H, W, 3) uint8 -> (N, 3, 30, 224, 224) float32: resized, cropped, scaled."""
         _check_clips(clips_NTHW3)
         return self._transform(torch.as_tensor(clips_NTHW3).permute(0, 1, 4, 2, 3))
 
@@ -218,22 +219,23 @@ class S3D(nn.Module):
 
 
 def _torchvision_s3d():
-    """Import S3D and the name of its Kinetics weights from torchvision, or say in one sentence why that fails."""
+    """Import S3D and the name of its Kinetics weights from torchvision, or say why that fails."""
     try:
         from torchvision.models.video import S3D_Weights, s3d
     except ModuleNotFoundError as error:
-        raise ValueError(f"features 's3d' need torchvision, of which {error.name.split('.')[0]} is not installed; "
-                         "run: pip install minivbert[s3d]") from error
+        raise ValueError(f"features 's3d' need torchvision, of which {error.name.split('.')[0]} is not "
+                         "installed; run: pip install minivbert[s3d]") from error
     except Exception as error:                # a build for another torch fails in its own ways
         raise ValueError(
-            f"torchvision {importlib.metadata.version('torchvision')} does not work with torch {torch.__version__} "
-            f"({error}); install the two from one index, for a CPU: pip install --force-reinstall torch torchvision "
+            f"torchvision {importlib.metadata.version('torchvision')} does not work with torch "
+            f"{torch.__version__} ({error}); install the two from one index, for a CPU: "
+            "pip install --force-reinstall torch torchvision "
             "--index-url https://download.pytorch.org/whl/cpu") from error
     return s3d, S3D_Weights.KINETICS400_V1
 
 
 def _fetch_kinetics(url: str) -> Path:
-    """Return the Kinetics weights in torch's cache, fetched if they are not there, their hash checked either way."""
+    """Return the Kinetics weights in torch's cache, fetched if not there, their hash checked."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,13 +245,13 @@ def _fetch_kinetics(url: str) -> Path:
             raise ValueError(f"S3D's Kinetics weights cannot be fetched ({error}); fetch {url} elsewhere and "
                              "give the file as weights") from error
     if not file_hash(path).startswith(KINETICS_SHA256):
-        raise ValueError(f"{path}: its sha256 starts with {file_hash(path)[:8]}, not {KINETICS_SHA256}, so it is not "
-                         "what torchvision published; delete it and run again")
+        raise ValueError(f"{path}: its sha256 starts with {file_hash(path)[:8]}, not {KINETICS_SHA256}, "
+                         "so it is not what torchvision published; delete it and run again")
     return path
 
 
 def extract(model: MiniS3D | S3D, clips_NTHW3: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Turn clips (N, 30, H, W, 3) uint8 into features (N, F) float32, `batch` clips at a time, on the model's device."""
+    """Turn clips (N, 30, H, W, 3) uint8 into features (N, F) float32, `batch` at a time."""
     _check_clips(clips_NTHW3)
     device = next(model.parameters()).device
     features_NF = np.empty((len(clips_NTHW3), model.width), np.float32)
@@ -261,7 +263,7 @@ def extract(model: MiniS3D | S3D, clips_NTHW3: np.ndarray, batch: int = 32) -> n
 
 
 class Extractor:
-    """A network with its weights, as a function from clips to features that knows its `name` and its `width` F."""
+    """A network with its weights, as a function from clips to features; it knows its `name` and `width` F."""
 
     def __init__(self, model: MiniS3D | S3D, batch: int):
         self.model, self.batch, self.name, self.width = model, batch, model.name, model.width
@@ -272,7 +274,7 @@ class Extractor:
 
 
 def open_extractor(name: str, weights: str | os.PathLike | None = None) -> Extractor:
-    """Return the extractor "mini" (weights: the file that `save_mini` wrote) or "s3d" (a file, or None for Kinetics).
+    """Return the extractor "mini" (weights: a file of `save_mini`) or "s3d" (a file, or None for Kinetics).
 
     Raises ValueError for another name, for "mini" without weights, and for weights that cannot be read.
     """
@@ -288,4 +290,5 @@ def open_extractor(name: str, weights: str | os.PathLike | None = None) -> Extra
 def _check_clips(clips_NTHW3: np.ndarray | torch.Tensor) -> None:
     shape, kind = tuple(clips_NTHW3.shape), str(clips_NTHW3.dtype).removeprefix("torch.")
     if len(shape) != 5 or shape[1] != CLIP_FRAMES or shape[4] != 3 or kind != "uint8":
-        raise ValueError(f"clips are {shape} {kind}; expected (N, {CLIP_FRAMES}, H, W, 3) uint8, as clips_of gives them")
+        raise ValueError(f"clips are {shape} {kind}; expected (N, {CLIP_FRAMES}, H, W, 3) uint8, "
+                         "as clips_of gives them")

@@ -1,11 +1,10 @@
-"""Video file -> frames at 20 a second -> clips of 30 frames: the first step of the way from pixels to visual tokens.
+"""Video file -> frames at 20 a second -> clips of 30 frames: the first step from pixels to visual tokens.
 
 VideoBERT (Sun et al., 2019, section 4.2) samples every video at 20 fps and cuts it into non-overlapping
 windows of 30 frames, 1.5 seconds each. A file has a rate of its own, or none, so frame k of ours is *the
 frame on screen at k/20 s*:
 
-    frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20,      0 <= k/20 <
-    end
+    frame(k) = the last decoded frame whose time, counted from the first frame's, is <= k/20;  0 <= k/20 < end
 
 in exact fractions. Rounding to the nearest frame instead (a common default) picks another frame for most k of
 a 29.97 fps file. Everything streams: a few decoded frames and one clip are alive at a time, however long the
@@ -41,10 +40,9 @@ class VideoError(ValueError):
 
 
 def frames_at(path: str | os.PathLike, fps: int = FPS) -> Iterator[np.ndarray]:
-    """Yield the frame on screen at 0, 1/fps, 2/fps, ... seconds after the first frame, until the last one ends.
+    """Yield the frame on screen at 0, 1/fps, 2/fps, ... seconds after the first frame, till the end.
 
-    path: any file that PyAV opens; its rotation and mirroring (display matrix) are applied, its sound is
-    ignored.
+    path: any file that PyAV opens; its rotation and mirroring (display matrix) are applied, sound ignored.
     Yields arrays (H, W, 3) uint8, RGB, each the caller's own; H and W are the first frame's throughout.
     Raises VideoError while iterating: at the first frame, or when the stream reaches the damage.
     """
@@ -72,7 +70,7 @@ def clips_of(path: str | os.PathLike, length: int = CLIP_FRAMES) -> "Clips":
 
 
 class Clips:
-    """An iterator over clips (length, H, W, 3) that counts in `dropped` the frames not yet in a clip it gave out."""
+    """An iterator over clips (length, H, W, 3) that counts in `dropped` the frames in no clip so far."""
 
     def __init__(self, frames: Iterator[np.ndarray], length: int):
         self.frames, self.length, self.dropped = frames, length, 0
@@ -104,8 +102,8 @@ def _timed(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, Fraction, F
             first = stamp if first is None else first
             start = (stamp - first) * frame.time_base
         if start < before:
-            raise VideoError(f"{path}: its clock runs backwards, from {float(before):.3f} s to {float(start):.3f} s; "
-                             "encode it again (ffmpeg -i IN OUT.mp4) and give that file")
+            raise VideoError(f"{path}: its clock runs backwards, from {float(before):.3f} s to "
+                             f"{float(start):.3f} s; encode it again (ffmpeg -i IN OUT.mp4) and give that")
         end = start + (frame.duration or 0) * frame.time_base
         yield frame, start, end
     if frame is None:
@@ -114,7 +112,7 @@ def _timed(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, Fraction, F
 
 
 def _decoded(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, int | None]]:
-    """Yield (frame, its stamp in units of frame.time_base or None); all that is wrong with a file is a VideoError."""
+    """Yield (frame, its stamp in units of frame.time_base or None); whatever fails is a VideoError."""
     if not os.path.isfile(path):
         raise VideoError(f"{path}: there is no such file; check the name and the folder")
     size, pictures = os.path.getsize(path), 0
@@ -122,11 +120,11 @@ def _decoded(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, int | Non
         with av.open(f"file:{os.fspath(path)}", metadata_errors="replace") as container:
             stream = _video_stream(path, container)
             stream.thread_type = "AUTO"
-            index = stream.index_entries                    # mp4 and avi say beforehand where each picture lies
+            index = stream.index_entries              # mp4 and avi say beforehand where each picture lies
             if len(index) and index[-1].pos + index[-1].size > size:
                 raise VideoError(f"{path}: is cut short, {size:,} bytes of at least "
                                  f"{index[-1].pos + index[-1].size:,}; fetch the file again")
-            keeps_pts = container.format.name != "avi"      # avi has no times of display, only an order of decoding
+            keeps_pts = container.format.name != "avi"       # avi has no times of display
             for packet in container.demux(stream):
                 for frame in packet.decode():
                     if packet.is_corrupt or frame.is_corrupt:
@@ -140,7 +138,8 @@ def _decoded(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, int | Non
             is_mp4 = file.read(8)[4:] == b"ftyp"
         found = ("an mp4 that cannot be read, as when its end is missing (with the index, moov) or damaged"
                  if is_mp4 else "not a video in any known format")
-        raise VideoError(f"{path}: {found} ({error.strerror}, {size:,} bytes); fetch the file again") from error
+        raise VideoError(f"{path}: {found} ({error.strerror}, {size:,} bytes); "
+                         "fetch the file again") from error
 
 
 def _video_stream(path: str | os.PathLike, container: av.container.InputContainer) -> av.VideoStream:
@@ -148,12 +147,14 @@ def _video_stream(path: str | os.PathLike, container: av.container.InputContaine
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    found = ", ".join("a cover picture" if stream.type == "video" else stream.type for stream in container.streams)
-    raise VideoError(f"{path}: holds no video stream (found: {found or 'nothing'}); give a file with moving pictures")
+    found = ["a cover picture" if stream.type == "video" else stream.type for stream in container.streams]
+    raise VideoError(f"{path}: holds no video stream (found: {', '.join(found) or 'nothing'}); "
+                     "give a file with moving pictures")
 
 
 def _damaged(path: str | os.PathLike, pictures: int, why: str) -> str:
-    return f"{path}: is damaged after picture {pictures} ({why}); fetch the file again, or encode it again without the end"
+    return (f"{path}: is damaged after picture {pictures} ({why}); "
+            "fetch the file again, or encode it again without the end")
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
@@ -167,7 +168,7 @@ def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _upright(image_HW3: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Turn and mirror stored pixels (H, W, 3) as they are to be shown; angles between count as the nearest right one.
+    """Turn and mirror stored pixels (H, W, 3) as they are to be shown; other angles count as the nearest.
 
     >>> corner = np.array([[7, 0, 0], [0, 0, 0]])[:, :, None]
     >>> _upright(corner, (0, 1, -1, 0))[:, :, 0].tolist()          # a quarter turn clockwise
