@@ -66,3 +66,45 @@ def plot_visual_words(words, path, columns=12):
                     fontsize=10)
     replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=120))
     plt.close(figure)
+
+
+PREDICTOR_COLOURS = {"unigram": "#BBBBBB", "bigram": "#E69F00", "model": "#0072B2", "oracle": "#000000"}
+
+
+def plot_evaluation(summary, curves, gaps, path):
+    """Draw an evaluation: nats a regime for each predictor, calibration, where the gap to the oracle sits; write a PNG.
+
+    summary: {key: {predictor: [nats, accuracy]}}; curves: {(part, predictor): (stated, true, count)};
+    gaps: {part: [(kind, share, excess nats)]}.
+    """
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained", width_ratios=(1.3, 1, 1.1))
+    keys = [key for key in summary if " in " in key and "alignment" not in key]
+    for i, (name, colour) in enumerate(PREDICTOR_COLOURS.items()):
+        rows = [(k, summary[key][name][0]) for k, key in enumerate(keys) if name in summary[key]]
+        if rows:
+            left.barh([k + 0.2 * (i - 1.5) for k, _ in rows], [nats for _, nats in rows], 0.2, color=colour, label=name)
+    left.set_yticks(range(len(keys)), keys)
+    left.invert_yaxis()
+    left.set_xlabel("nats a masked token (less is better)")
+    closed = [f"{part} {summary[part]['closed']:.0%}" for part in ("text", "video") if "closed" in summary.get(part, {})]
+    left.set_title("Of the way from unigram to oracle the model went: " + ", ".join(closed) if closed else "Held-out losses",
+                   fontsize=10)
+    left.legend(frameon=False, fontsize=8)
+    middle.plot([0, 1], [0, 1], ":", color="black", linewidth=1)
+    for (part, name), (stated, true, _) in curves.items():
+        middle.plot(stated, true, "o-" if name == "model" else "s--", color=COLOURS[part], markersize=4, linewidth=1.2,
+                    alpha=1.0 if name == "model" else 0.5, label=f"{part}, {name}")
+    middle.set(xlabel="stated probability of the best guess", ylabel="share that came true", aspect="equal")
+    middle.set_title("A stated 70 % comes true in 70 %", fontsize=10)
+    middle.legend(frameon=False, fontsize=8)
+    for part, kinds in gaps.items():
+        for kind, _, excess in kinds[:7]:
+            right.barh(f"{part}: {kind}", excess, color=COLOURS[part])
+    right.invert_yaxis()
+    right.axvline(0, color="black", linewidth=0.8)
+    right.set_xlabel("nats above the oracle, a token of the modality")
+    right.set_title("Where the rest of the gap sits" if gaps else "No oracle: not a kitchen corpus", fontsize=10)
+    for ax in (left, middle, right):
+        ax.spines[["top", "right"]].set_visible(False)
+    replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=130))
+    plt.close(figure)

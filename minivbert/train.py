@@ -10,7 +10,7 @@ summary.json, curves.png, model.safetensors.
     >>> history = train(PRESETS["tiny"], Corpus.open("data_sample/corpus"), torch.device("cpu"))     # doctest: +SKIP
 """
 import json
-import sys
+import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from minivbert.baselines import fit_ngrams, unigram_figures
 from minivbert.config import PRESETS, to_dict
 from minivbert.device import autocast, pick_device
 from minivbert.files import replace_file
+from minivbert.floors import floor_figures, oracle_of
 from minivbert.model.videobert import VideoBERT
 from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.plot import plot_curves
@@ -168,6 +169,9 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     stream = Batches(corpus, training, config.inputs, c.seed)
     held = held_out_batches(config, corpus)
     base = unigram_figures(held, fit_ngrams(stream))
+    oracle = oracle_of(corpus, config.inputs)
+    if oracle is not None:
+        base |= floor_figures(oracle, held)
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
         first, lines = checkpoint.load_checkpoint(out, model, optimizers)
@@ -237,13 +241,13 @@ def main(argv=None):
 def closing_table(summary, out):
     """Lay out the closing table: held-out figures beside the unigram baseline and, where known, the floor."""
     s = summary
-    rows = [f"{'held-out videos':<18}{'unigram':>10}{'model':>10}{'accuracy':>10}"]
-    for name in ("text", "video"):
+    rows = [f"{'held-out videos':<18}{'unigram':>10}{'model':>10}{'floor':>10}{'closed':>10}{'accuracy':>10}{'ceiling':>10}"]
+    for name in ("text", "video", "alignment"):
         if f"{name}_nats" in s:
-            rows.append(f"{name + ', nats':<18}{s[f'{name}_unigram_nats']:>10.3f}{s[f'{name}_nats']:>10.3f}"
-                        f"{s[f'{name}_accuracy']:>10.1%}")
-    if "alignment_accuracy" in s:
-        rows.append(f"{'alignment':<18}{0.6931:>10.3f}{s['alignment_nats']:>10.3f}{s['alignment_accuracy']:>10.1%}")
+            start, model, floor = s.get(f"{name}_unigram_nats", math.log(2)), s[f"{name}_nats"], s.get(f"{name}_floor_nats")
+            known = f"{floor:>10.3f}{(start - model) / (start - floor):>10.1%}" if floor is not None else f"{'-':>10}{'-':>10}"
+            ceiling = f"{s[f'{name}_ceiling']:>10.1%}" if floor is not None else f"{'-':>10}"
+            rows.append(f"{name + ', nats':<18}{start:>10.3f}{model:>10.3f}{known}{s[f'{name}_accuracy']:>10.1%}{ceiling}")
     rows.append(f"{s['parameters']:,} parameters, {s['seconds']:.0f} s, {s['tokens_per_second']:,.0f} tokens/s; curves: {out}/curves.png")
     return "\n".join(rows)
 

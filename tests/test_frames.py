@@ -212,6 +212,26 @@ def test_a_damaged_file_gives_its_good_frames_first(tmp_path):
     assert len(seen) > 50 and seen == list(range(len(seen)))
 
 
+def test_damage_that_the_decoder_paints_over_is_refused(tmp_path):
+    path, blocks = tmp_path / "pan.mp4", np.random.default_rng(0).integers(0, 256, (15, 40, 3), dtype=np.uint8)
+    wide = np.kron(blocks, np.ones((16, 16, 1), np.uint8))
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=20, options={"crf": "10", "profile": "baseline"})
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        for t in range(30):
+            image = np.ascontiguousarray(wide[:, t * 8:t * 8 + 320])
+            file.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(video.encode())
+    assert len(list(frames_at(path))) == 30
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle:middle + 4] = bytes(255 - byte for byte in data[middle:middle + 4])
+    path.write_bytes(data)
+    with av.open(str(path)) as file:
+        assert len(list(file.decode(video=0))) == 30, "the decoder itself complains: nothing is tested"
+    assert_refused(path, "a picture is incomplete")
+
+
 def test_files_without_moving_pictures_are_refused(tmp_path):
     for name, words in (("song.mp4", "no video stream (found: audio, a cover picture)"),
                         ("no packets.mp4", "no video stream (found: audio)"),

@@ -145,7 +145,7 @@ def build(out, work):
         shows += [show for _, show in part]
     vocab = WordPiece([*SPECIALS, *all_words()])
     sentences = [[(vocab.encode(s.text), *s.span) for s in show.sentences] for show in shows]
-    write_corpus(corpus, tokens, sentences, vocab, CLUSTERS ** LEVELS, range(HELD_OUT), features="mini", filmed=FILMED,
+    write_corpus(corpus, tokens, sentences, vocab, CLUSTERS ** LEVELS, range(HELD_OUT), features="mini", lags=World().lags, filmed=FILMED,
                  sampled=SAMPLED, weights_sha256=file_hash(weights), tree_sha256=file_hash(corpus / "tree.npz"),
                  emission_error_nats=round(float(error), 5))
     for i in tqdm(range(VIDEOS), desc="videos"):

@@ -35,6 +35,15 @@ def causal_mask(T, dtype, device):
     return torch.full((T, T), -torch.inf, dtype=dtype, device=device).triu(1)
 
 
+def rows(x_BTD, at_BR):
+    """Pick positions at (B, R) int64 out of x (B, T, D): (B, R, D); at None picks all.
+
+    >>> rows(torch.tensor([[[0.0], [10.0], [20.0]]]), torch.tensor([[2, 2, 0]])).flatten()
+    tensor([20., 20.,  0.])
+    """
+    return x_BTD if at_BR is None else x_BTD.gather(1, at_BR[..., None].expand(-1, -1, x_BTD.shape[-1]))
+
+
 def dropout(x, rate):
     """Zero each number of x with probability `rate` and scale the others by 1 / (1 - rate); rate 0 gives x itself.
 
@@ -53,18 +62,14 @@ def dropout(x, rate):
 
 
 class Attention(nn.Module):
-    """Let every token gather from the tokens of its own sequence, or (cross) from those of another one."""
+    """Let every token gather from the tokens of its own sequence, or from those of another one."""
 
-    def __init__(self, width, heads, dropout=0.0, cross=False):
+    def __init__(self, width, heads, dropout=0.0):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} is not a multiple of heads {heads}; choose heads that divide it")
-        self.heads, self.dropout, self.cross = heads, dropout, cross
-        if cross:
-            self.q, self.kv = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        else:
-            self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.heads, self.dropout = heads, dropout
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x_BTD, mask=None, memory_BSD=None, taps=None, name="attention"):
         """Attend from x (B, T, D) to itself, or to memory (B, S, D); return (B, T, D).
@@ -72,25 +77,25 @@ class Attention(nn.Module):
         mask: added to the scores, broadcast to (B, H, T, S), or None. taps: dict that gets {name: weights (B, H, T, S)}.
         """
         B, T, D = x_BTD.shape
-        if self.cross:
-            q_BHTK, = self._heads(self.q(x_BTD), 1)
-            k_BHSK, v_BHSK = self._heads(self.kv(memory_BSD), 2)
+        if memory_BSD is None:
+            q_BHTK, k_BHSK, v_BHSK = self._heads(self.qkv(x_BTD))
         else:
-            q_BHTK, k_BHSK, v_BHSK = self._heads(self.qkv(x_BTD), 3)
+            q_BHTK, = self._heads(F.linear(x_BTD, self.qkv.weight[:D], self.qkv.bias[:D]))
+            k_BHSK, v_BHSK = self._heads(F.linear(memory_BSD, self.qkv.weight[D:], self.qkv.bias[D:]))
         rate = self.dropout if self.training else 0.0
         if taps is None and not (self.training and x_BTD.is_cpu):
             out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
         else:                                              # a CPU trains faster without the fused kernel, most of all in bfloat16
             scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
-            weights_BHTS = (scores_BHTS if mask is None else scores_BHTS + mask).softmax(-1)
+            weights_BHTS = (scores_BHTS if mask is None else scores_BHTS + mask.to(scores_BHTS.dtype)).softmax(-1)
             if taps is not None:
                 taps[name] = weights_BHTS.detach()
             out_BHTK = dropout(weights_BHTS, rate) @ v_BHSK
         return self.proj(out_BHTK.transpose(1, 2).reshape(B, T, D))
 
-    def _heads(self, x_BTE, parts):
-        B, T, E = x_BTE.shape
-        return x_BTE.view(B, T, parts, self.heads, E // (parts * self.heads)).permute(2, 0, 3, 1, 4)
+    def _heads(self, x_BTE):
+        """Cut the last axis into parts of width D and each part into heads: (E / D, B, H, T, K)."""
+        return x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads)).permute(2, 0, 3, 1, 4)
 
 
 class FeedForward(nn.Module):
@@ -115,22 +120,30 @@ class Block(nn.Module):
         self.norm, self.dropout = norm, dropout
         self.attn, self.norm1 = Attention(width, heads, dropout), nn.LayerNorm(width, eps)
         if cross:
-            self.cross, self.norm_cross = Attention(width, heads, dropout, cross=True), nn.LayerNorm(width, eps)
+            self.cross, self.norm_cross = Attention(width, heads, dropout), nn.LayerNorm(width, eps)
         self.mlp, self.norm2 = FeedForward(width, feed_forward), nn.LayerNorm(width, eps)
 
-    def forward(self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name=""):
-        """Map x (B, T, D) to (B, T, D); masks as in `Attention`. taps: gets {name}self and {name}cross."""
-        x_BTD = self._add(x_BTD, self.norm1, lambda y: self.attn(y, mask, taps=taps, name=name + "self"))
-        if memory_BSD is not None:
-            x_BTD = self._add(x_BTD, self.norm_cross,
-                              lambda y: self.cross(y, memory_mask, memory_BSD, taps=taps, name=name + "cross"))
-        return self._add(x_BTD, self.norm2, self.mlp)
+    def forward(self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name="", at_BR=None):
+        """Map x (B, T, D) to (B, T, D), or to (B, R, D) if only the positions at (B, R) are wanted; masks as in `Attention`.
 
-    def _add(self, x_BTD, norm, f):
+        taps: gets {name}self and {name}cross.
+        """
+        def look_around(y_BTD):
+            return self.attn(rows(y_BTD, at_BR), mask, None if at_BR is None else y_BTD, taps, name + "self")
+
+        def look_at_memory(y_BTD):
+            return self.cross(y_BTD, memory_mask, memory_BSD, taps, name + "cross")
+
+        x_BRD = self._add(x_BTD, self.norm1, look_around, at_BR)
+        if memory_BSD is not None:
+            x_BRD = self._add(x_BRD, self.norm_cross, look_at_memory)
+        return self._add(x_BRD, self.norm2, self.mlp)
+
+    def _add(self, x_BTD, norm, f, at_BR=None):
         rate = self.dropout if self.training else 0.0
         if self.norm == "post":
-            return norm(x_BTD + dropout(f(x_BTD), rate))
-        return x_BTD + dropout(f(norm(x_BTD)), rate)
+            return norm(rows(x_BTD, at_BR) + dropout(f(x_BTD), rate))
+        return rows(x_BTD, at_BR) + dropout(f(norm(x_BTD)), rate)
 
 
 class Encoder(nn.Module):
@@ -141,14 +154,16 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm, dropout, eps) for _ in range(layers))
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
 
-    def forward(self, x_BTD, keep_BS=None, taps=None):
+    def forward(self, x_BTD, keep_BS=None, taps=None, at_BR=None):
         """Map x (B, T, D) to (B, T, D). keep (B, T) bool: False at padding, which nobody sees.
 
-        taps: dict that gets the attention weights (B, H, T, T) of block i as "i.self".
+        taps: dict that gets the attention weights (B, H, T, T) of block i as "i.self". at (B, R) int64: the positions wanted, if
+        not all; the output is (B, R, D), and the last block, which nobody looks at from elsewhere, computes no others.
         """
         mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
+        last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, mask, taps=taps, name=f"{i}.")
+            x_BTD = block(x_BTD, mask, taps=taps, name=f"{i}.", at_BR=at_BR if i == last else None)
         return self.norm(x_BTD)
 
 

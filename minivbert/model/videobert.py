@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from minivbert.model.bert_weights import read_bert
-from minivbert.model.transformer import Encoder, dropout, init_weights
+from minivbert.model.transformer import Encoder, dropout, init_weights, rows
 
 
 class VideoBERT(nn.Module):
@@ -52,13 +52,13 @@ class VideoBERT(nn.Module):
         init_weights(self, c.init_std, torch.Generator("cpu").manual_seed(seed))
         self.token_table.weight.requires_grad_(not c.frozen_embeddings)
 
-    def encode(self, ids_BT, types_BT, keep_BT, taps=None):
-        """Run the encoder; return hidden states (B, T, D).
+    def encode(self, ids_BT, types_BT, keep_BT, taps=None, at_BR=None):
+        """Run the encoder; return hidden states (B, T, D), or (B, R, D) of the positions at (B, R) alone, which is faster.
 
         ids (B, T) int64 joint ids; types (B, T) int64; keep (B, T) bool, False at padding; taps: see `Encoder`.
         Raises ValueError for inputs longer than the model's positions.
         """
-        return self.encoder(self.embed(ids_BT, types_BT), keep_BT, taps)
+        return self.encoder(self.embed(ids_BT, types_BT), keep_BT, taps, at_BR)
 
     def embed(self, ids_BT, types_BT):
         """Add up token, type and position rows, normalise: (B, T, D). Raises ValueError for too long an input."""
@@ -68,21 +68,20 @@ class VideoBERT(nn.Module):
         x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + self.position_table.weight[:T]
         return dropout(self.norm(x_BTD), self.config.dropout if self.training else 0.0)
 
-    def text_logits(self, hidden_BTD, at_BM):
-        """Score masked text positions at (B, M) over text ids; return (B, M, Vt)."""
-        return self._cloze(hidden_BTD, at_BM, slice(0, self.config.text_vocab))
+    def text_logits(self, hidden_BTD, at_BM=None):
+        """Score masked text positions at (B, M), or all, over text ids; return (B, M, Vt)."""
+        return self._cloze(rows(hidden_BTD, at_BM), slice(0, self.config.text_vocab))
 
-    def video_logits(self, hidden_BTD, at_BM):
-        """Score masked video positions at (B, M) over visual words; return (B, M, Vv)."""
-        return self._cloze(hidden_BTD, at_BM, slice(self.config.text_vocab + 1, None))
+    def video_logits(self, hidden_BTD, at_BM=None):
+        """Score masked video positions at (B, M), or all, over visual words; return (B, M, Vv)."""
+        return self._cloze(rows(hidden_BTD, at_BM), slice(self.config.text_vocab + 1, None))
 
-    def _cloze(self, hidden_BTD, at_BM, rows):
-        h_BMD = hidden_BTD.gather(1, at_BM[..., None].expand(-1, -1, hidden_BTD.shape[-1]))
-        f_BMD = self.transform_norm(F.gelu(self.transform(h_BMD)))
-        return F.linear(f_BMD, self.token_table.weight[rows], self.bias[rows])
+    def _cloze(self, hidden_BMD, span):
+        f_BMD = self.transform_norm(F.gelu(self.transform(hidden_BMD)))
+        return F.linear(f_BMD, self.token_table.weight[span], self.bias[span])
 
     def pooled(self, hidden_BTD):
-        """Summarise an input by its [CLS]: BERT's pooler, (B, D)."""
+        """Summarise an input by its first hidden state, [CLS]: BERT's pooler, (B, D)."""
         return torch.tanh(self.pooler(hidden_BTD[:, 0]))
 
     def align_logit(self, hidden_BTD):
