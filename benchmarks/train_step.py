@@ -101,12 +101,19 @@ def matmul_step(dtype):
 
 
 def useful_flop(c, batch):
-    """Count the multiplications and additions of a step that real tokens need, forward and backward."""
-    tokens, pairs = batch.keep.sum().item(), batch.keep.sum(1).square().sum().item()
-    blocks = c.layers * (tokens * 2 * (4 * c.width**2 + 2 * c.width * c.feed_forward) + 4 * pairs * c.width)
-    heads = sum(weight.sum().item() * 2 * (c.width**2 + c.width * V)
-                for weight, V in ((batch.text_weight, c.text_vocab), (batch.video_weight, c.visual_vocab)))
-    return 3 * (blocks + heads + len(batch.ids) * 2 * c.width**2)
+    """Count the multiplications and additions of a step that the loss needs, forward and backward.
+
+    Padding needs none. In the last block everything but keys and values is needed at [CLS] and the masked positions only.
+    """
+    length, read = batch.keep.sum(1), 1 + batch.text_weight.sum(1) + batch.video_weight.sum(1)
+    flop = 0
+    for layer in range(c.layers):
+        query = length if layer < c.layers - 1 else read
+        flop += (length * 4 * c.width**2 + query * 4 * c.width**2 + query * 4 * c.width * c.feed_forward
+                 + 4 * query * length * c.width).sum().item()
+    for weight, V in ((batch.text_weight, c.text_vocab), (batch.video_weight, c.visual_vocab)):
+        flop += weight.sum().item() * 2 * (c.width**2 + c.width * V)
+    return 3 * (flop + len(batch.ids) * 2 * c.width**2)
 
 
 def take_turns(steps, seconds):

@@ -94,8 +94,8 @@ class Attention(nn.Module):
         return self.proj(out_BHTK.transpose(1, 2).reshape(B, T, D))
 
     def _heads(self, x_BTE):
-        """Cut the last axis into parts of width D and each part into heads: (E / D, B, H, T, K)."""
-        return x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads)).permute(2, 0, 3, 1, 4)
+        """Cut the last axis into parts of width D, each part into heads: (E / D, B, H, T, K)."""
+        return x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads)).permute(2, 0, 3, 1, 4).contiguous()
 
 
 class FeedForward(nn.Module):
