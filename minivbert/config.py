@@ -59,6 +59,7 @@ class TrainConfig:
     accumulate: int = choice(1, "batches of each regime a step")
     weights: tuple = choice((1.0, 1.0, 1.0), "weight of the losses of text, video, video-text")
     precision: str = choice("float32", "float32, or bf16 autocast")
+    init: str = choice("", "folder of a pretrained BERT to start from; its size replaces the model's, its vocab.txt must be the corpus'")
     seed: int = choice(0, "seed of initialisation, inputs and dropout")
     log_every: int = choice(50, "steps between lines of the log")
     eval_every: int = choice(250, "steps between looks at the held-out videos")
@@ -81,9 +82,20 @@ class Config:
 
 
 PRESETS = {
-    # two CPU cores, 5 minutes
-    "tiny": Config("tiny", ModelConfig(norm="pre", dropout=0.0, max_positions=64), InputConfig(mask_rate=0.3),
-                   TrainConfig(lr=3e-3)),
+    # Two CPU cores, about 5 minutes. Departs from BERT's recipe: pre-norm; Muon for the blocks' matrices; 40 % masked; larger initial
+    # weights; no dropout (every input is drawn anew). docs/log.md has the figure of each.
+    "tiny": Config("tiny", ModelConfig(norm="pre", dropout=0.0, max_positions=64, init_std=0.05),
+                   InputConfig(rows=(16, 48, 64), mask_rate=0.4),
+                   TrainConfig(steps=2000, lr=3e-3, muon_lr=0.02, beta2=0.99, log_every=50, eval_every=500)),
+    # The same size by BERT's recipe (Devlin et al. 2018): post-norm, AdamW, 15 % masked, dropout 0.1. Exports as a BERT.
+    "bert": Config("bert", ModelConfig(max_positions=64), InputConfig(rows=(16, 48, 64)), TrainConfig(steps=2000, eval_every=500)),
+    # BERT-base: one GPU, hours. Not run here.
+    "base": Config("base", ModelConfig(width=768, layers=12, heads=12, feed_forward=3072),
+                   InputConfig(rows=(64, 64, 64), max_text=96, max_video=64, bucket=32), TrainConfig(steps=100_000, lr=1e-4)),
+    # VideoBERT, section 4.3: BERT-large, batch 128, learning rate 1e-5, 500,000 iterations; a TPU for days. Not run here.
+    "paper": Config("paper", ModelConfig(width=1024, layers=24, heads=16, feed_forward=4096, frozen_embeddings=True),
+                    InputConfig(rows=(128, 128, 128), max_text=254, max_video=256, bucket=128),
+                    TrainConfig(steps=500_000, lr=1e-5, warmup=0.01, log_every=100, eval_every=10_000)),
 }
 
 

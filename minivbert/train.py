@@ -23,7 +23,7 @@ from minivbert.baselines import fit_ngrams, unigram_figures
 from minivbert.config import PRESETS, to_dict
 from minivbert.device import autocast, pick_device
 from minivbert.files import replace_file
-from minivbert.floors import floor_figures, oracle_of
+from minivbert.floors import known_floors, oracle_of
 from minivbert.model.videobert import VideoBERT
 from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.plot import plot_curves
@@ -42,13 +42,23 @@ class History:
 
 
 def build_model(config, corpus):
-    """Build the model of a run: vocabularies from the corpus, visual rows from its centroids. Seeded by config.train.seed."""
-    model_config = replace(config.model, text_vocab=len(corpus.vocab), visual_vocab=corpus.visual_words)
-    model = VideoBERT(model_config, seed=config.train.seed)
-    if config.train.centroids and (corpus.folder / "tree.npz").is_file():
-        tree = Tree.load(corpus.folder / "tree.npz")
-        generator = torch.Generator().manual_seed(config.train.seed)
-        model.init_visual_rows(torch.from_numpy(tree.leaf_centroids), torch.from_numpy(tree.leaf_used), generator)
+    """Build the model of a run, seeded by config.train.seed: vocabularies from the corpus, visual rows from its centroids.
+
+    With config.train.init, the text rows, the blocks and their size are a pretrained BERT's; raises ValueError if its vocabulary is
+    not the corpus' own.
+    """
+    c = config.train
+    tree = Tree.load(corpus.folder / "tree.npz") if c.centroids and (corpus.folder / "tree.npz").is_file() else None
+    if c.init:
+        model = VideoBERT.from_bert(c.init, corpus.visual_words, seed=c.seed, frozen_embeddings=config.model.frozen_embeddings)
+        if model.config.text_vocab != len(corpus.vocab):
+            raise ValueError(f"{c.init}: {model.config.text_vocab} words, but {corpus.folder} has {len(corpus.vocab)}; prepare the corpus "
+                             "with --vocab and the vocab.txt of that BERT")
+    else:
+        model = VideoBERT(replace(config.model, text_vocab=len(corpus.vocab), visual_vocab=corpus.visual_words), seed=c.seed)
+    if tree is not None:
+        model.init_visual_rows(torch.from_numpy(tree.leaf_centroids), torch.from_numpy(tree.leaf_used),
+                               torch.Generator().manual_seed(c.seed))
     return model
 
 
@@ -148,7 +158,7 @@ def figures(seen):
 
 def held_out_batches(config, corpus):
     """Draw the held-out batches: the same for every run on a corpus, whatever the run's seed."""
-    batches = Batches(corpus, corpus.split()[1], config.inputs, seed=0, training=False)
+    batches = Batches(corpus, corpus.split()[1], replace(config.inputs, rows=(64, 64, 64)), seed=0, training=False)
     return [batches.get(regime, i) for regime in batches.regimes() for i in range(config.train.eval_batches)]
 
 
@@ -171,7 +181,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     base = unigram_figures(held, fit_ngrams(stream))
     oracle = oracle_of(corpus, config.inputs)
     if oracle is not None:
-        base |= floor_figures(oracle, held)
+        base |= known_floors(corpus, config, oracle, held)
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
         first, lines = checkpoint.load_checkpoint(out, model, optimizers)

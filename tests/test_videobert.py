@@ -1,4 +1,5 @@
 """The model: its size on paper, the cloze and alignment heads, visual rows, freezing, what may influence what."""
+
 import math
 
 import pytest
@@ -8,8 +9,18 @@ from minivbert.config import ModelConfig
 from minivbert.model.videobert import VideoBERT
 
 VT, VV, B, T = 19, 9, 3, 8
-CONFIG = ModelConfig(width=16, layers=2, heads=2, feed_forward=32, text_vocab=VT, visual_vocab=VV, max_positions=10)
-PAPER = ModelConfig(width=1024, layers=24, heads=16, feed_forward=4096, text_vocab=30_522, visual_vocab=12**4, max_positions=512)
+CONFIG = ModelConfig(
+    width=16, layers=2, heads=2, feed_forward=32, text_vocab=VT, visual_vocab=VV, max_positions=10
+)
+PAPER = ModelConfig(
+    width=1024,
+    layers=24,
+    heads=16,
+    feed_forward=4096,
+    text_vocab=30_522,
+    visual_vocab=12**4,
+    max_positions=512,
+)
 
 
 def model(seed=0, std=0.3, **changes):
@@ -52,7 +63,17 @@ def test_cloze_scores_the_gathered_position_over_its_own_modality():
     joint = f @ m.token_table.weight.T + m.bias
     rows = torch.arange(B)[:, None]
     torch.testing.assert_close(m.text_logits(hidden, at), joint[rows, at, :VT])
-    torch.testing.assert_close(m.video_logits(hidden, at), joint[rows, at, VT + 1:])
+    torch.testing.assert_close(m.video_logits(hidden, at), joint[rows, at, VT + 1 :])
+
+
+def test_encoding_only_what_is_read_changes_no_logit():
+    m, (ids, types, keep) = model(), inputs()
+    at = torch.tensor([[0, 6, 1], [0, 5, 5], [0, 3, 2]])
+    every, some = m.encode(ids, types, keep), m.encode(ids, types, keep, at_BR=at)
+    torch.testing.assert_close(
+        m.video_logits(some[:, 1:]), m.video_logits(every, at[:, 1:]), atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(m.align_logit(some), m.align_logit(every), atol=1e-5, rtol=1e-5)
 
 
 def test_a_masked_position_sees_both_sides_and_nothing_of_padding_or_other_rows():
@@ -69,7 +90,9 @@ def test_a_masked_position_sees_both_sides_and_nothing_of_padding_or_other_rows(
         if change:
             assert ((logits - before).abs().max() > 1e-3) == sees
     assert not torch.allclose(m.encode(ids, 1 - types, keep), m.encode(ids, types, keep), atol=1e-2)
-    assert not torch.allclose(m.encode(ids.roll(1, 1), types, keep)[1, 0], m.encode(ids, types, keep)[1, 0], atol=1e-2)
+    assert not torch.allclose(
+        m.encode(ids.roll(1, 1), types, keep)[1, 0], m.encode(ids, types, keep)[1, 0], atol=1e-2
+    )
 
 
 def test_no_label_reaches_its_own_logits():
@@ -78,11 +101,13 @@ def test_no_label_reaches_its_own_logits():
     other = ids.clone()
     other[:, 2] = (ids[:, 2] + 1) % VT
     open_logits = [m.text_logits(m.encode(x, types, keep), at) for x in (ids, other)]
-    masked_logits = [m.text_logits(m.encode(x.index_fill(1, torch.tensor(2), mask), types, keep), at) for x in (ids, other)]
+    masked_logits = [
+        m.text_logits(m.encode(x.index_fill(1, torch.tensor(2), mask), types, keep), at) for x in (ids, other)
+    ]
     assert torch.equal(*masked_logits) and (open_logits[0] - open_logits[1]).abs().max() > 0.1
 
 
-def test_same_seed_same_weights_and_global_random_state_is_not_asked():
+def test_same_seed_same_weights_whatever_the_global_random_state():
     a, b, c = model(0).state_dict(), (torch.manual_seed(9), model(0))[1].state_dict(), model(1).state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert all(not torch.equal(a[k], c[k]) for k in a if a[k].dim() > 1)
@@ -104,12 +129,14 @@ def test_centroids_keep_their_geometry_in_rows_of_the_table_s_size():
     used[[2, 5]] = False
     m.init_visual_rows(centroids, used, torch.Generator().manual_seed(3))
     rows = m.token_table.weight.detach()
-    assert torch.equal(rows[:VT + 1], before[:VT + 1])
-    ratio = distances(rows[VT + 1:][used]) / distances(centroids[used])
+    assert torch.equal(rows[: VT + 1], before[: VT + 1])
+    ratio = distances(rows[VT + 1 :][used]) / distances(centroids[used])
     torch.testing.assert_close(ratio / ratio[0], torch.ones_like(ratio), atol=1e-5, rtol=0)
-    assert rows[VT + 1:][used].square().mean().sqrt().item() == pytest.approx(rows[:VT].std().item(), rel=1e-4)
-    assert rows[VT + 1:][used].mean(0).abs().max() < 1e-5
-    assert 0.5 < rows[VT + 1:][~used].std() / rows[:VT].std() < 2
+    assert rows[VT + 1 :][used].square().mean().sqrt().item() == pytest.approx(
+        rows[:VT].std().item(), rel=1e-4
+    )
+    assert rows[VT + 1 :][used].mean(0).abs().max() < 1e-5
+    assert 0.5 < rows[VT + 1 :][~used].std() / rows[:VT].std() < 2
     again = model()
     again.init_visual_rows(centroids, used, torch.Generator().manual_seed(3))
     assert torch.equal(rows, again.token_table.weight)
@@ -118,7 +145,7 @@ def test_centroids_keep_their_geometry_in_rows_of_the_table_s_size():
 def test_centroids_of_another_width_are_projected_at_random():
     m, centroids = model(width=512, heads=2), torch.randn(VV, 24)
     m.init_visual_rows(centroids, torch.ones(VV, dtype=torch.bool), torch.Generator().manual_seed(3))
-    rows = m.token_table.weight.detach()[VT + 1:]
+    rows = m.token_table.weight.detach()[VT + 1 :]
     assert torch.corrcoef(torch.stack([distances(rows), distances(centroids)]))[0, 1] > 0.9
     with pytest.raises(ValueError, match=rf"got centroids \({VV - 1}, 24\) .* expected {VV} of each"):
         m.init_visual_rows(centroids[1:], torch.ones(VV, dtype=torch.bool), torch.Generator())
@@ -140,5 +167,10 @@ def test_frozen_embeddings_stay_while_the_rest_learns(frozen):
 
 def test_taps_collect_a_map_a_layer():
     m, (ids, types, keep), taps = model(), inputs(), {}
-    torch.testing.assert_close(m.encode(ids, types, keep, taps), m.encode(ids, types, keep), atol=1e-5, rtol=1e-5)
-    assert {name: tuple(w.shape) for name, w in taps.items()} == {"0.self": (B, 2, T, T), "1.self": (B, 2, T, T)}
+    torch.testing.assert_close(
+        m.encode(ids, types, keep, taps), m.encode(ids, types, keep), atol=1e-5, rtol=1e-5
+    )
+    assert {name: tuple(w.shape) for name, w in taps.items()} == {
+        "0.self": (B, 2, T, T),
+        "1.self": (B, 2, T, T),
+    }

@@ -123,10 +123,10 @@ class Oracle:
             length = int(np.argmax((ids[row] == self.sep) | (ids[row] == self.joint))) - 1
             words = np.where(ids[row, 1:1 + length] == self.mask, HIDDEN, ids[row, 1:1 + length])
             stops = set(np.flatnonzero(words == self.language.stop))
-            for W in [length] + list(LENGTHS):
+            for W in LENGTHS:
                 U = length - W
                 ends = {W - 1, length - 1}
-                if W in LENGTHS and (U == 0 or U in LENGTHS) and stops <= ends and all(
+                if (U == 0 or U in LENGTHS) and stops <= ends and all(
                         words[e] in (HIDDEN, self.language.stop) for e in ends):
                     weight = self.share[1 + (U > 0)] * LENGTHS[W] * LENGTHS.get(U, 1.0)
                     found.append((row, weight, W, U, sentence_clips(W), sentence_clips(U) if U else 0, words))

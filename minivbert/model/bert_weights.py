@@ -15,6 +15,7 @@ does, where the file has that head. BERT's two dropout rates become one, that of
     >>> from minivbert.model.videobert import VideoBERT
     >>> model = VideoBERT.from_bert("bert-base-uncased/", visual_vocab=20736)        # doctest: +SKIP
 """
+
 import json
 from pathlib import Path
 
@@ -23,13 +24,25 @@ from safetensors.torch import load_file
 
 from minivbert.config import ModelConfig
 
-WHOLE = {"token_table": "bert.embeddings.word_embeddings", "position_table": "bert.embeddings.position_embeddings",
-         "type_table": "bert.embeddings.token_type_embeddings", "norm": "bert.embeddings.LayerNorm"}
-BLOCK = {"attn.proj": "attention.output.dense", "norm1": "attention.output.LayerNorm", "mlp.fc1": "intermediate.dense",
-         "mlp.fc2": "output.dense", "norm2": "output.LayerNorm"}
-HEADS = {"pooler": "bert.pooler.dense", "transform": "cls.predictions.transform.dense",
-         "transform_norm": "cls.predictions.transform.LayerNorm"}
-TABLES = ("token_table", "position_table", "type_table")                     # have a weight and no bias
+WHOLE = {
+    "token_table": "bert.embeddings.word_embeddings",
+    "position_table": "bert.embeddings.position_embeddings",
+    "type_table": "bert.embeddings.token_type_embeddings",
+    "norm": "bert.embeddings.LayerNorm",
+}
+BLOCK = {
+    "attn.proj": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+    "norm2": "output.LayerNorm",
+}
+HEADS = {
+    "pooler": "bert.pooler.dense",
+    "transform": "cls.predictions.transform.dense",
+    "transform_norm": "cls.predictions.transform.LayerNorm",
+}
+TABLES = ("token_table", "position_table", "type_table")  # have a weight and no bias
 
 
 def bert_names(layers):
@@ -40,10 +53,19 @@ def bert_names(layers):
     """
     modules = {ours: [theirs] for ours, theirs in (WHOLE | HEADS).items()}
     for i in range(layers):
-        modules[f"encoder.blocks.{i}.attn.qkv"] = [f"bert.encoder.layer.{i}.attention.self.{x}" for x in ("query", "key", "value")]
-        modules |= {f"encoder.blocks.{i}.{ours}": [f"bert.encoder.layer.{i}.{theirs}"] for ours, theirs in BLOCK.items()}
-    names = {f"{ours}.{part}": [f"{name}.{part}" for name in theirs] for ours, theirs in modules.items()
-             for part in ("weight", "bias") if part == "weight" or ours not in TABLES}
+        modules[f"encoder.blocks.{i}.attn.qkv"] = [
+            f"bert.encoder.layer.{i}.attention.self.{x}" for x in ("query", "key", "value")
+        ]
+        modules |= {
+            f"encoder.blocks.{i}.{ours}": [f"bert.encoder.layer.{i}.{theirs}"]
+            for ours, theirs in BLOCK.items()
+        }
+    names = {
+        f"{ours}.{part}": [f"{name}.{part}" for name in theirs]
+        for ours, theirs in modules.items()
+        for part in ("weight", "bias")
+        if part == "weight" or ours not in TABLES
+    }
     return names | {"bias": ["cls.predictions.bias"]}
 
 
@@ -86,21 +108,36 @@ def read_bert(folder, visual_vocab):
     """
     folder = Path(folder)
     config = model_config(folder / "config.json", visual_vocab)
-    path = next((folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()), None)
+    path = next(
+        (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()),
+        None,
+    )
     if path is None:
-        raise ValueError(f"{folder}: neither model.safetensors nor pytorch_model.bin there; download all files of the model")
+        raise ValueError(
+            f"{folder}: neither model.safetensors nor pytorch_model.bin there; download all files of the model"
+        )
     try:
-        read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
+        read = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, weights_only=True, map_location="cpu")
+        )
         tensors = {full_name(name): tensor.float() for name, tensor in read.items()}
     except Exception as error:
-        raise ValueError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); download it again") from error
+        raise ValueError(
+            f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); download it again"
+        ) from error
     if any(name.startswith(f"bert.encoder.layer.{config.layers}.") for name in tensors):
-        raise ValueError(f"{path}: more layers than the {config.layers} of config.json; the two files are of different models")
+        raise ValueError(
+            f"{path}: more layers than the {config.layers} of config.json; the two files are of different models"
+        )
     state, absent = from_bert_names(tensors, config.layers)
     lost = [name for name in absent if name.split(".")[0] not in (*HEADS, "bias", "align")]
     if lost:
-        raise ValueError(f"{path}: {bert_names(config.layers)[lost[0]][0]} and {len(lost) - 1} more tensors are missing, "
-                         "so this is no BERT of the shape in config.json; download both files again")
+        raise ValueError(
+            f"{path}: {bert_names(config.layers)[lost[0]][0]} and {len(lost) - 1} more tensors are missing, "
+            "so this is no BERT of the shape in config.json; download both files again"
+        )
     return config, state, absent
 
 
@@ -119,16 +156,32 @@ def model_config(path, visual_vocab):
     """Turn BERT's config.json into a `ModelConfig`; raise ValueError if it is not a BERT like ours."""
     try:
         c = dict(json.loads(Path(path).read_text()))
-        wanted = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "type_vocab_size": 2}
+        wanted = {
+            "model_type": "bert",
+            "hidden_act": "gelu",
+            "position_embedding_type": "absolute",
+            "type_vocab_size": 2,
+        }
         for key, value in wanted.items():
             if c.get(key, value) != value:
                 raise ValueError(f"{key} is {c[key]!r}, expected {value!r}; choose a plain BERT")
-        return ModelConfig(width=c["hidden_size"], layers=c["num_hidden_layers"], heads=c["num_attention_heads"],
-                           feed_forward=c["intermediate_size"], text_vocab=c["vocab_size"], visual_vocab=visual_vocab,
-                           max_positions=c["max_position_embeddings"], norm="post", dropout=c.get("hidden_dropout_prob", 0.1),
-                           eps=c.get("layer_norm_eps", 1e-12), init_std=c.get("initializer_range", 0.02))
+        return ModelConfig(
+            width=c["hidden_size"],
+            layers=c["num_hidden_layers"],
+            heads=c["num_attention_heads"],
+            feed_forward=c["intermediate_size"],
+            text_vocab=c["vocab_size"],
+            visual_vocab=visual_vocab,
+            max_positions=c["max_position_embeddings"],
+            norm="post",
+            dropout=c.get("hidden_dropout_prob", 0.1),
+            eps=c.get("layer_norm_eps", 1e-12),
+            init_std=c.get("initializer_range", 0.02),
+        )
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read, so this is no BERT folder; give a folder with config.json and weights") from error
+        raise ValueError(
+            f"{path}: cannot be read, so this is no BERT folder; give a folder with config.json and weights"
+        ) from error
     except KeyError as error:
         raise ValueError(f"{path}: has no {error}; choose a plain BERT") from error
     except (TypeError, ValueError) as error:

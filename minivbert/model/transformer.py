@@ -15,6 +15,7 @@ Differs from, or not stated in, the paper: queries, keys and values come from on
     >>> encoder(torch.randn(3, 5, 8), keep_BS=torch.ones(3, 5, dtype=torch.bool)).shape
     torch.Size([3, 5, 8])
 """
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,7 +23,9 @@ from torch import nn
 
 def mask_from_keep(keep_BS, dtype):
     """Turn keep (B, S) bool into what is added to attention scores (B, 1, 1, S): 0 for a real token, -inf for padding."""
-    return torch.zeros(keep_BS.shape, dtype=dtype, device=keep_BS.device).masked_fill(~keep_BS, -torch.inf)[:, None, None]
+    return torch.zeros(keep_BS.shape, dtype=dtype, device=keep_BS.device).masked_fill(~keep_BS, -torch.inf)[
+        :, None, None
+    ]
 
 
 def causal_mask(T, dtype, device):
@@ -54,7 +57,11 @@ def dropout(x, rate):
         return x
     if not x.is_cpu:
         return F.dropout(x, rate)
-    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-2**63, None).view(torch.int16)[:x.numel()]
+    draws = (
+        torch.empty(-(-x.numel() // 4), dtype=torch.int64)
+        .random_(-(2**63), None)
+        .view(torch.int16)[: x.numel()]
+    )
     dropped = round(rate * 2**16)
     keep = torch.empty(x.shape, dtype=x.dtype)
     torch.ge(draws.view(x.shape), dropped - 2**15, out=keep)
@@ -80,14 +87,16 @@ class Attention(nn.Module):
         if memory_BSD is None:
             q_BHTK, k_BHSK, v_BHSK = self._heads(self.qkv(x_BTD))
         else:
-            q_BHTK, = self._heads(F.linear(x_BTD, self.qkv.weight[:D], self.qkv.bias[:D]))
+            (q_BHTK,) = self._heads(F.linear(x_BTD, self.qkv.weight[:D], self.qkv.bias[:D]))
             k_BHSK, v_BHSK = self._heads(F.linear(memory_BSD, self.qkv.weight[D:], self.qkv.bias[D:]))
         rate = self.dropout if self.training else 0.0
         if taps is None and not (self.training and x_BTD.is_cpu):
             out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
-        else:                                              # a CPU trains faster without the fused kernel, most of all in bfloat16
+        else:  # a CPU trains faster without the fused kernel, most of all in bfloat16
             scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
-            weights_BHTS = (scores_BHTS if mask is None else scores_BHTS + mask.to(scores_BHTS.dtype)).softmax(-1)
+            weights_BHTS = (
+                scores_BHTS if mask is None else scores_BHTS + mask.to(scores_BHTS.dtype)
+            ).softmax(-1)
             if taps is not None:
                 taps[name] = weights_BHTS.detach()
             out_BHTK = dropout(weights_BHTS, rate) @ v_BHSK
@@ -95,7 +104,11 @@ class Attention(nn.Module):
 
     def _heads(self, x_BTE):
         """Cut the last axis into parts of width D, each part into heads: (E / D, B, H, T, K)."""
-        return x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads)).permute(2, 0, 3, 1, 4).contiguous()
+        return (
+            x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads))
+            .permute(2, 0, 3, 1, 4)
+            .contiguous()
+        )
 
 
 class FeedForward(nn.Module):
@@ -128,6 +141,7 @@ class Block(nn.Module):
 
         taps: gets {name}self and {name}cross.
         """
+
         def look_around(y_BTD):
             return self.attn(rows(y_BTD, at_BR), mask, None if at_BR is None else y_BTD, taps, name + "self")
 
@@ -151,7 +165,9 @@ class Encoder(nn.Module):
 
     def __init__(self, width, layers, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm, dropout, eps) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            Block(width, heads, feed_forward, norm, dropout, eps) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
 
     def forward(self, x_BTD, keep_BS=None, taps=None, at_BR=None):
@@ -172,8 +188,9 @@ class Decoder(nn.Module):
 
     def __init__(self, width, layers, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads, feed_forward, norm, dropout, eps, cross=True)
-                                    for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            Block(width, heads, feed_forward, norm, dropout, eps, cross=True) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
 
     def forward(self, x_BTD, memory_BSD, keep_BS=None, taps=None):

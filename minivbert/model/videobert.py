@@ -23,6 +23,7 @@ Differs from, or not stated in, the paper:
     >>> model.text_logits(hidden_BTD, torch.tensor([[1]])).shape, model.video_logits(hidden_BTD, torch.tensor([[3, 4]])).shape
     (torch.Size([1, 1, 10]), torch.Size([1, 2, 4]))
 """
+
 import warnings
 from dataclasses import replace
 
@@ -64,7 +65,9 @@ class VideoBERT(nn.Module):
         """Add up token, type and position rows, normalise: (B, T, D). Raises ValueError for too long an input."""
         T = ids_BT.shape[1]
         if T > self.config.max_positions:
-            raise ValueError(f"got {T} tokens, expected at most {self.config.max_positions} (max_positions); cut the input")
+            raise ValueError(
+                f"got {T} tokens, expected at most {self.config.max_positions} (max_positions); cut the input"
+            )
         x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + self.position_table.weight[:T]
         return dropout(self.norm(x_BTD), self.config.dropout if self.training else 0.0)
 
@@ -99,14 +102,18 @@ class VideoBERT(nn.Module):
         """
         c = self.config
         if centroids_CF.shape[0] != c.visual_vocab or used_C.shape != (c.visual_vocab,):
-            raise ValueError(f"got centroids {tuple(centroids_CF.shape)} and used {tuple(used_C.shape)}, "
-                             f"expected {c.visual_vocab} of each; use the tree that made the corpus")
-        std = self.token_table.weight[:c.text_vocab].std().item()
-        rows_VD = self.token_table.weight[c.text_vocab + 1:].normal_(0.0, std, generator=generator)
+            raise ValueError(
+                f"got centroids {tuple(centroids_CF.shape)} and used {tuple(used_C.shape)}, "
+                f"expected {c.visual_vocab} of each; use the tree that made the corpus"
+            )
+        std = self.token_table.weight[: c.text_vocab].std().item()
+        rows_VD = self.token_table.weight[c.text_vocab + 1 :].normal_(0.0, std, generator=generator)
         seen_CF = centroids_CF[used_C].double()
         seen_CF = seen_CF - seen_CF.mean(0)
         if seen_CF.shape[1] != c.width:
-            seen_CF = seen_CF @ torch.randn(seen_CF.shape[1], c.width, generator=generator, dtype=torch.float64)
+            seen_CF = seen_CF @ torch.randn(
+                seen_CF.shape[1], c.width, generator=generator, dtype=torch.float64
+            )
         if seen_CF.any():
             rows_VD[used_C] = (seen_CF * std / seen_CF.square().mean().sqrt()).to(rows_VD)
 
@@ -121,10 +128,12 @@ class VideoBERT(nn.Module):
         model = cls(replace(config, frozen_embeddings=frozen_embeddings), seed)
         ours = model.state_dict()
         for name, tensor in state.items():
-            rows = ours[name][:config.text_vocab] if name in ("token_table.weight", "bias") else ours[name]
+            rows = ours[name][: config.text_vocab] if name in ("token_table.weight", "bias") else ours[name]
             if rows.shape != tensor.shape:
-                raise ValueError(f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(rows.shape)}; "
-                                 "the two files are of different models")
+                raise ValueError(
+                    f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(rows.shape)}; "
+                    "the two files are of different models"
+                )
             rows.copy_(tensor)
         if absent:
             heads = ", ".join(sorted({name.split(".")[0] for name in absent}))

@@ -53,15 +53,20 @@ def alignment(logit_B, aligned_B):
 
 
 def forward(model, batch):
-    """Run the model on a batch; return {part name: `Part`} for the parts that the regime has."""
-    hidden_BTD = model.encode(batch.ids, batch.types, batch.keep)
+    """Run the model on a batch; return {part name: `Part`} for the parts that the regime has.
+
+    Only [CLS] and the masked positions are asked for, so the last block computes no others.
+    """
+    M = batch.text_at.shape[1]
+    at_BR = torch.cat([torch.zeros_like(batch.ids[:, :1]), batch.text_at, batch.video_at], 1)
+    hidden_BRD = model.encode(batch.ids, batch.types, batch.keep, at_BR=at_BR)
     parts = {}
-    if batch.text_at.shape[1]:
-        parts["text"] = cloze(model.text_logits(hidden_BTD, batch.text_at), batch.text_label, batch.text_weight)
+    if M:
+        parts["text"] = cloze(model.text_logits(hidden_BRD[:, 1:1 + M]), batch.text_label, batch.text_weight)
     if batch.video_at.shape[1]:
-        parts["video"] = cloze(model.video_logits(hidden_BTD, batch.video_at), batch.video_label, batch.video_weight)
+        parts["video"] = cloze(model.video_logits(hidden_BRD[:, 1 + M:]), batch.video_label, batch.video_weight)
     if batch.aligned is not None:
-        parts["alignment"] = alignment(model.align_logit(hidden_BTD), batch.aligned)
+        parts["alignment"] = alignment(model.align_logit(hidden_BRD), batch.aligned)
     return parts
 
 
