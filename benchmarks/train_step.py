@@ -1,20 +1,21 @@
-"""Time one optimizer step of VideoBERT against Hugging Face's BertForPreTraining: python benchmarks/train_step.py [--seconds 20]
+"""Time an optimizer step of VideoBERT and of Hugging Face's BERT: python benchmarks/train_step.py
 
-The same batch, the same shape, the same AdamW, dropout 0.1 and precision on both sides, in one process, taking turns; what is
-compared is the median of the steps. VideoBERT's loss: cloze over text and over video plus alignment, logits at masked positions
-over the token's own modality. BERT's: masked-LM over the joint vocabulary plus next sentence, sdpa attention, as the library
-computes it. Use: useful FLOP (3 x forward, only what the loss needs) a second, over what a 1024 x 1024 matrix product
-reaches on this machine in the same precision and in the same turns. The ratio grows with the vocabulary, for BERT scores every
-position over all of it.
+The same batch, the same shape, the same AdamW, dropout 0.1 and precision on both sides, in one process,
+taking turns; what is compared is the median of the steps. VideoBERT's loss: cloze over text and over video
+plus alignment, logits at masked positions over the token's own modality. BERT's: masked-LM over the joint
+vocabulary plus next sentence, sdpa attention, as the library computes it. Use: useful FLOP (3 x forward, only
+what the loss needs) a second, over what a 1024 x 1024 matrix product reaches on this machine in the same
+precision and in the same turns. The ratio grows with the vocabulary, for BERT scores every position over all
+of it.
 
 The last line is one JSON object {"bars": {name: [figure, bar]}}.
 """
 
 import argparse
-import contextlib
 import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,19 +27,8 @@ from minivbert.pretraining import objective
 from minivbert.pretraining.inputs import Batch
 
 BERT = dict(norm="post", dropout=0.1, eps=1e-12, frozen_embeddings=False)
-TINY = replace(
-    PRESETS["tiny"].model, text_vocab=300, visual_vocab=6**3, **BERT
-)  # as many words as the sample
-MIDDLE = ModelConfig(
-    width=256,
-    layers=4,
-    heads=4,
-    feed_forward=1024,
-    max_positions=128,
-    text_vocab=4_000,
-    visual_vocab=12**3,
-    **BERT,
-)
+TINY = replace(PRESETS["tiny"].model, text_vocab=300, visual_vocab=6**3, **BERT)  # words as in the sample
+MIDDLE = ModelConfig(256, 4, 4, 1024, text_vocab=4_000, visual_vocab=12**3, max_positions=128, **BERT)
 PAPER_VOCABULARY = replace(MIDDLE, text_vocab=30_522, visual_vocab=12**4 - 1)  # 51,258 rows with [>]
 SHAPES = {
     "tiny": (TINY, 64, 40),
@@ -94,9 +84,8 @@ def our_step(config, batch, autocast):
 
     def step():
         with autocast():
-            loss = objective.weighted_loss(
-                objective.forward(model, batch), batch.regime, total, {batch.regime: 1.0}
-            )
+            parts = objective.forward(model, batch)
+            loss = objective.weighted_loss(parts, batch.regime, total, {batch.regime: 1.0})
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -151,29 +140,22 @@ def matmul_step(dtype):
 def useful_flop(c, batch):
     """Count the multiplications and additions of a step that the loss needs, forward and backward.
 
-    Padding needs none. In the last block everything but keys and values is needed at [CLS] and the masked positions only.
+    Padding needs none. In the last block all but keys and values is needed at [CLS] and masked positions
+    only.
     """
     length, read = batch.keep.sum(1), 1 + batch.text_weight.sum(1) + batch.video_weight.sum(1)
     flop = 0
     for layer in range(c.layers):
         query = length if layer < c.layers - 1 else read
-        flop += (
-            (
-                length * 4 * c.width**2
-                + query * 4 * c.width**2
-                + query * 4 * c.width * c.feed_forward
-                + 4 * query * length * c.width
-            )
-            .sum()
-            .item()
-        )
+        keys_and_values, the_rest = length * 4 * c.width**2, query * 4 * c.width * (c.width + c.feed_forward)
+        flop += (keys_and_values + the_rest + query * 4 * length * c.width).sum().item()
     for weight, V in ((batch.text_weight, c.text_vocab), (batch.video_weight, c.visual_vocab)):
         flop += weight.sum().item() * 2 * (c.width**2 + c.width * V)
     return 3 * (flop + len(batch.ids) * 2 * c.width**2)
 
 
 def take_turns(steps, seconds):
-    """Time functions in turns for so many seconds; return the median of each [s], the first two turns left out."""
+    """Time functions in turns for so many seconds; return the median of each [s] after two turns."""
     times, end = [], time.perf_counter() + seconds
     while len(times) < 7 or time.perf_counter() < end:
         turn = []
@@ -194,26 +176,19 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     bars = {}
-    print(
-        f"{'shape':<22}{'words':>6}  {'precision':<11}{'ours, ms':>9}{'theirs, ms':>11}{'ratio':>7}{'use':>6}   {options.threads} threads"
-    )
+    print(f"{options.threads} threads")
+    print(f"{'shape':<22}{'words':>6}  {'precision':<9}{'our ms':>9}{'their ms':>12}{'ratio':>7}{'use':>6}")
     for shape, (config, B, T) in SHAPES.items():
         if options.only and not shape.startswith(options.only):
             continue
         batch, words = make_batch(config, B, T), config.text_vocab + 1 + config.visual_vocab
         for precision, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
-            autocast = (
-                (lambda: torch.autocast("cpu", torch.bfloat16))
-                if precision == "bf16"
-                else contextlib.nullcontext
-            )
+            autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision == "bf16")
             steps = our_step(config, batch, autocast), their_step(config, batch, autocast), matmul_step(dtype)
             ours, theirs, matmul = take_turns(steps, options.seconds)
             ratio, use = theirs / ours, useful_flop(config, batch) / ours / (2 * 1024**3 / matmul)
-            print(
-                f"{shape:<22}{words:>6}  {precision:<11}{ours * 1e3:>9.1f}{theirs * 1e3:>11.1f}{ratio:>7.2f}{use:>6.2f}",
-                flush=True,
-            )
+            times = f"{ours * 1e3:>9.1f}{theirs * 1e3:>12.1f}{ratio:>7.2f}{use:>6.2f}"
+            print(f"{shape:<22}{words:>6}  {precision:<9}{times}", flush=True)
             bars[f"step vs Hugging Face, {shape}, {precision}"] = [round(ratio, 3), SPEED_BARS[shape]]
             if shape in USE_BARS:
                 bars[f"share of matmul speed, {shape}, {precision}"] = [round(use, 3), USE_BARS[shape]]

@@ -1,11 +1,13 @@
-"""Write a trained VideoBERT as a BERT that other libraries read: python -m minivbert.export --run runs/tiny --out exported
+"""Write a trained VideoBERT as a BERT: python -m minivbert.export --run runs/tiny --out exported
 
-The whole joint table becomes BERT's vocabulary: text, `[>]`, then the visual words as `[v0]`, `[v1]`, ... So inputs with video
-run there too, with token type 1 for video. The folder holds config.json, model.safetensors (BertForPreTraining's names) and
-vocab.txt, for `transformers.BertModel.from_pretrained(folder)` or `BertForPreTraining`. Its next-sentence logits differ by the
-alignment logit. Its masked-LM logits are over the joint vocabulary, where ours are over the masked token's own modality.
+The whole joint table becomes BERT's vocabulary: text, `[>]`, then the visual words as `[v0]`, `[v1]`, ... So
+inputs with video run there too, with token type 1 for video. The folder holds config.json, model.safetensors
+(BertForPreTraining's names) and vocab.txt, for `transformers.BertModel.from_pretrained(folder)` or
+`BertForPreTraining`. Its next-sentence logits differ by the alignment logit. Its masked-LM logits are over
+the joint vocabulary, where ours are over the masked token's own modality.
 
-BERT normalises after each sub-layer; a model that normalises before (norm = "pre") is no BERT and cannot be exported.
+BERT normalises after each sub-layer; a model that normalises before (norm = "pre") is no BERT and cannot be
+exported.
 """
 
 import json
@@ -82,9 +84,7 @@ def main(argv=None):
         export(options.run, options.out)
     except (ValueError, OSError) as error:
         fail(error)
-    print(
-        f"{options.out}: config.json, model.safetensors, vocab.txt; open with transformers.BertModel.from_pretrained"
-    )
+    print(f"{options.out}: written; open with transformers.BertModel.from_pretrained")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ SHAPE = dict(
 
 
 def fill(model, seed=0):
-    """Random numbers everywhere, large enough that attention is far from uniform: default initialisations hide bugs."""
+    """Random numbers, large enough that attention is far from uniform: default initialisations hide bugs."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -48,7 +48,7 @@ def inputs(seed=0, ids=VT):
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
 def pair(request, tmp_path):
-    """(ours, theirs, tolerance): a Hugging Face BERT of random weights, and a VideoBERT loaded from the file it writes."""
+    """(ours, theirs, tolerance): a Hugging Face BERT of random weights, a VideoBERT loaded from its file."""
     theirs = fill(transformers.BertForPreTraining(transformers.BertConfig(**SHAPE)))
     theirs.save_pretrained(tmp_path)
     ours = VideoBERT.from_bert(tmp_path, VV)
@@ -166,7 +166,7 @@ def test_old_names_and_files_load_the_same(tmp_path, name, config):
         (
             lambda t: {k: v for k, v in t.items() if "layer.1.output.dense.w" not in k},
             None,
-            r"model\.safetensors: bert\.encoder\.layer\.1\.output\.dense\.weight and 0 more tensors are missing",
+            r"safetensors: bert\.encoder\.layer\.1\.output\.dense\.weight and 0 more tensors are missing",
         ),
         (lambda t: t, {"model_type": "roberta"}, r"config\.json: model_type is 'roberta', expected 'bert'"),
         (lambda t: t, {"hidden_act": "relu"}, r"config\.json: hidden_act is 'relu', expected 'gelu'"),

@@ -1,4 +1,4 @@
-"""The model: its size on paper, the cloze and alignment heads, visual rows, freezing, what may influence what."""
+"""The model: its size on paper, cloze and alignment heads, visual rows, freezing, what may influence what."""
 
 import math
 
@@ -37,7 +37,7 @@ def inputs(seed=0):
 
 
 def test_paper_size_is_bert_large_and_20736_rows_and_the_heads():
-    """356.4 M: BERT-large without heads (335,141,888) and 12^4 rows. The rest is counted here, to the last bias."""
+    """356.4 M is BERT-large without heads (335,141,888) and 12^4 rows; the rest is counted here."""
     with torch.device("meta"):
         size = sum(p.numel() for p in VideoBERT(PAPER).parameters())
     bert_large_and_rows = 335_141_888 + 12**4 * 1024
@@ -96,7 +96,7 @@ def test_a_masked_position_sees_both_sides_and_nothing_of_padding_or_other_rows(
 
 
 def test_no_label_reaches_its_own_logits():
-    """Two inputs that differ in one word are one input once that word is masked; unmasked, the logits tell them apart."""
+    """Inputs that differ in one word are one once it is masked; unmasked, the logits tell them apart."""
     m, (ids, types, keep), mask, at = model(), inputs(), 4, torch.full((B, 1), 2)
     other = ids.clone()
     other[:, 2] = (ids[:, 2] + 1) % VT

@@ -17,6 +17,7 @@ FINE = 3
 
 class Sprite(NamedTuple):
     """A small picture: pixels (h, w, 4) float32, and the place of its upper left corner from its middle, in pixels."""
+
     pixels: np.ndarray
     x: int
     y: int
@@ -68,7 +69,7 @@ def sprite(shapes):
     pixels = paint.reshape(2 * h + 1, FINE, 2 * w + 1, FINE, 4).mean((1, 3))
     pixels[..., 3] = 1 - pixels[..., 3] / 255
     rows, columns = (np.flatnonzero((pixels[..., 3] < 1).any(axis)) for axis in (1, 0))
-    pixels = pixels[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Sprite(np.ascontiguousarray(pixels, np.float32), int(columns[0]) - w, int(rows[0]) - h)
 
 
@@ -83,9 +84,9 @@ def paste(canvas, picture, x, y):
     """Lay a sprite over a canvas (H, W, 3) float32 0..255, its middle at (x, y) rounded to a pixel, cut at the borders."""
     x0, y0 = int(round(x)) + picture.x, int(round(y)) + picture.y
     top, left = max(0, -y0), max(0, -x0)
-    part = picture.pixels[top:max(top, canvas.shape[0] - y0), left:max(left, canvas.shape[1] - x0)]
+    part = picture.pixels[top : max(top, canvas.shape[0] - y0), left : max(left, canvas.shape[1] - x0)]
     if part.size:
-        window = canvas[y0 + top:y0 + top + part.shape[0], x0 + left:x0 + left + part.shape[1]]
+        window = canvas[y0 + top : y0 + top + part.shape[0], x0 + left : x0 + left + part.shape[1]]
         window *= part[..., 3:]
         window += part[..., :3]
 
@@ -97,3 +98,8 @@ def mix(a, b, t):
     (100, 50, 25)
     """
     return tuple(int(round(p + (q - p) * t)) for p, q in zip(a, b))
+
+
+def turned(x, y, turn):
+    """Turn a point about (0, 0)."""
+    return np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y

@@ -1,22 +1,25 @@
 """BERT's weights by their published names, to and from ours.
 
-VideoBERT starts from a pretrained BERT: its vocabulary is kept, and rows for `[>]` and the visual words are appended to its table
-(VideoBERT, section 4.3). What is read is a local folder as the transformers library writes it: config.json beside
-model.safetensors or pytorch_model.bin, of a BertModel, BertForMaskedLM or BertForPreTraining, with or without the prefix `bert.`,
-with LayerNorm's weight and bias under those names or under BERT's first ones, gamma and beta.
+VideoBERT starts from a pretrained BERT: its vocabulary is kept, and rows for `[>]` and the visual words are
+appended to its table (VideoBERT, section 4.3). What is read is a local folder as the transformers library
+writes it: config.json beside model.safetensors or pytorch_model.bin, of a BertModel, BertForMaskedLM or
+BertForPreTraining, with or without the prefix `bert.`, with LayerNorm's weight and bias under those names or
+under BERT's first ones, gamma and beta.
 
     ours                      BERT's
     attn.qkv                  attention.self.query, key, value, one above the other
     align                     seq_relationship: next (row 0) minus not next (row 1)
 
-Differs from, or not stated in, the paper: whether the alignment head starts from next sentence prediction is not stated; here it
-does, where the file has that head. BERT's two dropout rates become one, that of the hidden states.
+Differs from, or not stated in, the paper: whether the alignment head starts from next sentence prediction is
+not stated; here it does, where the file has that head. BERT's two dropout rates become one, that of the
+hidden states.
 
     >>> from minivbert.model.videobert import VideoBERT
     >>> model = VideoBERT.from_bert("bert-base-uncased/", visual_vocab=20736)        # doctest: +SKIP
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -90,7 +93,7 @@ def from_bert_names(tensors, layers):
 
 
 def to_bert_names(state, layers):
-    """Rename our tensors to BertForPreTraining's; the inverse of `from_bert_names`. The whole joint table is BERT's vocabulary."""
+    """Rename our tensors to BertForPreTraining's, joint table as vocabulary; undoes `from_bert_names`."""
     tensors = {}
     for ours, theirs in bert_names(layers).items():
         tensors |= {name: part.clone() for name, part in zip(theirs, state[ours].chunk(len(theirs)))}
@@ -103,25 +106,21 @@ def to_bert_names(state, layers):
 def read_bert(folder, visual_vocab):
     """Read a BERT from a local folder; return (its `ModelConfig` with so many visual words, state, absent).
 
-    state: our names, the table and the output bias with text rows only. absent: our names of the heads that the file lacks.
-    Raises ValueError, one sentence, if the folder holds no BERT, or one that our post-norm encoder is not.
+    state: our names, the table and the output bias with text rows only. absent: our names of the heads that
+    the file lacks. Raises ValueError, one sentence, if the folder holds no BERT, or one that our post-norm
+    encoder is not.
     """
     folder = Path(folder)
     config = model_config(folder / "config.json", visual_vocab)
-    path = next(
-        (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()),
-        None,
-    )
+    paths = [folder / "model.safetensors", folder / "pytorch_model.bin"]
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
         raise ValueError(
-            f"{folder}: neither model.safetensors nor pytorch_model.bin there; download all files of the model"
+            f"{folder}: neither model.safetensors nor pytorch_model.bin there; download all files"
         )
     try:
-        read = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, weights_only=True, map_location="cpu")
-        )
+        load = load_file if path.suffix == ".safetensors" else partial(torch.load, weights_only=True)
+        read = load(path)
         tensors = {full_name(name): tensor.float() for name, tensor in read.items()}
     except Exception as error:
         raise ValueError(
@@ -129,7 +128,7 @@ def read_bert(folder, visual_vocab):
         ) from error
     if any(name.startswith(f"bert.encoder.layer.{config.layers}.") for name in tensors):
         raise ValueError(
-            f"{path}: more layers than the {config.layers} of config.json; the two files are of different models"
+            f"{path}: more layers than the {config.layers} of config.json; the files are of different models"
         )
     state, absent = from_bert_names(tensors, config.layers)
     lost = [name for name in absent if name.split(".")[0] not in (*HEADS, "bias", "align")]

@@ -1,4 +1,4 @@
-"""The transformer: attention, feed-forward, block, encoder, decoder. One file serves VideoBERT, ViT and the caption decoder.
+"""The transformer: attention, feed-forward, block, encoder, decoder, for VideoBERT, ViT and captions alike.
 
 Vaswani et al. 2017, sections 3.1 to 3.3; BERT is the post-norm encoder, ViT the pre-norm one.
 
@@ -7,9 +7,10 @@ Vaswani et al. 2017, sections 3.1 to 3.3; BERT is the post-norm encoder, ViT the
     post-norm     x <- LN(x + f(x))               BERT, Vaswani et al.
     pre-norm      x <- x + f(LN(x)), one more LN at the end     ViT
 
-Axes: B rows, T tokens (queries), S tokens (keys), D width, H heads, K head width, F inner width.
+Axes: B rows, T tokens (queries), S tokens (keys), R positions wanted, D width, E = 1 to 3 D, H heads, K head
+width, P parts (queries, keys, values).
 
-Differs from, or not stated in, the paper: queries, keys and values come from one matrix, (3 D, D) in this order.
+Differs from, or not stated in, the paper: queries, keys, values come from one matrix, in this order.
 
     >>> encoder = Encoder(width=8, layers=2, heads=2, feed_forward=16)
     >>> encoder(torch.randn(3, 5, 8), keep_BS=torch.ones(3, 5, dtype=torch.bool)).shape
@@ -22,10 +23,9 @@ from torch import nn
 
 
 def mask_from_keep(keep_BS, dtype):
-    """Turn keep (B, S) bool into what is added to attention scores (B, 1, 1, S): 0 for a real token, -inf for padding."""
-    return torch.zeros(keep_BS.shape, dtype=dtype, device=keep_BS.device).masked_fill(~keep_BS, -torch.inf)[
-        :, None, None
-    ]
+    """Turn keep (B, S) bool into the mask (B, 1, 1, S) added to scores: 0 for a token, -inf for padding."""
+    zero_BS = torch.zeros(keep_BS.shape, dtype=dtype, device=keep_BS.device)
+    return zero_BS.masked_fill(~keep_BS, -torch.inf)[:, None, None]
 
 
 def causal_mask(T, dtype, device):
@@ -48,23 +48,19 @@ def rows(x_BTD, at_BR):
 
 
 def dropout(x, rate):
-    """Zero each number of x with probability `rate` and scale the others by 1 / (1 - rate); rate 0 gives x itself.
+    """Zero each number of x with probability `rate`, scale the others by 1 / (1 - rate); rate 0: x itself.
 
-    On a CPU torch's own dropout spends a fifth of a training step on drawing its mask, one 64-bit draw a number. Here a draw
-    serves four numbers, 16 bits each: the rate is exact to 1 / 65,536.
+    On a CPU torch's own dropout takes one random draw a number, and that is a large part of a training step.
+    Here a 64-bit draw serves four numbers, 16 bits each: the rate is exact to 1 / 65,536.
     """
     if not rate:
         return x
     if not x.is_cpu:
         return F.dropout(x, rate)
-    draws = (
-        torch.empty(-(-x.numel() // 4), dtype=torch.int64)
-        .random_(-(2**63), None)
-        .view(torch.int16)[: x.numel()]
-    )
-    dropped = round(rate * 2**16)
+    n, dropped = x.numel(), round(rate * 2**16)
+    draws = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     keep = torch.empty(x.shape, dtype=x.dtype)
-    torch.ge(draws.view(x.shape), dropped - 2**15, out=keep)
+    torch.ge(draws[:n].view(x.shape), dropped - 2**15, out=keep)
     return x * keep.mul_(2**16 / (2**16 - dropped))
 
 
@@ -81,7 +77,8 @@ class Attention(nn.Module):
     def forward(self, x_BTD, mask=None, memory_BSD=None, taps=None, name="attention"):
         """Attend from x (B, T, D) to itself, or to memory (B, S, D); return (B, T, D).
 
-        mask: added to the scores, broadcast to (B, H, T, S), or None. taps: dict that gets {name: weights (B, H, T, S)}.
+        mask: added to the scores, broadcast to (B, H, T, S), or None.
+        taps: dict that gets {name: weights (B, H, T, S)}.
         """
         B, T, D = x_BTD.shape
         if memory_BSD is None:
@@ -94,9 +91,9 @@ class Attention(nn.Module):
             out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
         else:  # a CPU trains faster without the fused kernel, most of all in bfloat16
             scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
-            weights_BHTS = (
-                scores_BHTS if mask is None else scores_BHTS + mask.to(scores_BHTS.dtype)
-            ).softmax(-1)
+            if mask is not None:
+                scores_BHTS = scores_BHTS + mask.to(scores_BHTS.dtype)
+            weights_BHTS = scores_BHTS.softmax(-1)
             if taps is not None:
                 taps[name] = weights_BHTS.detach()
             out_BHTK = dropout(weights_BHTS, rate) @ v_BHSK
@@ -104,11 +101,8 @@ class Attention(nn.Module):
 
     def _heads(self, x_BTE):
         """Cut the last axis into parts of width D, each part into heads: (E / D, B, H, T, K)."""
-        return (
-            x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads))
-            .permute(2, 0, 3, 1, 4)
-            .contiguous()
-        )
+        x_BTPHK = x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads))
+        return x_BTPHK.permute(2, 0, 3, 1, 4).contiguous()
 
 
 class FeedForward(nn.Module):
@@ -124,7 +118,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: self-attention, cross-attention if asked for, feed-forward, each with its residual and LayerNorm."""
+    """One layer: self-attention, cross-attention if asked for, feed-forward; each with residual and norm."""
 
     def __init__(self, width, heads, feed_forward, norm="post", dropout=0.0, eps=1e-12, cross=False):
         super().__init__()
@@ -137,9 +131,9 @@ class Block(nn.Module):
         self.mlp, self.norm2 = FeedForward(width, feed_forward), nn.LayerNorm(width, eps)
 
     def forward(self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name="", at_BR=None):
-        """Map x (B, T, D) to (B, T, D), or to (B, R, D) if only the positions at (B, R) are wanted; masks as in `Attention`.
+        """Map x (B, T, D) to (B, T, D), or to (B, R, D) if only the positions at (B, R) are wanted.
 
-        taps: gets {name}self and {name}cross.
+        Masks as in `Attention`. taps: gets {name}self and {name}cross.
         """
 
         def look_around(y_BTD):
@@ -173,8 +167,9 @@ class Encoder(nn.Module):
     def forward(self, x_BTD, keep_BS=None, taps=None, at_BR=None):
         """Map x (B, T, D) to (B, T, D). keep (B, T) bool: False at padding, which nobody sees.
 
-        taps: dict that gets the attention weights (B, H, T, T) of block i as "i.self". at (B, R) int64: the positions wanted, if
-        not all; the output is (B, R, D), and the last block, which nobody looks at from elsewhere, computes no others.
+        taps: dict that gets the attention weights (B, H, T, T) of block i as "i.self". at (B, R) int64: the
+        positions wanted, if not all; the output is (B, R, D), and the last block, which nobody looks at from
+        elsewhere, computes no others.
         """
         mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
         last = len(self.blocks) - 1
@@ -194,9 +189,10 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
 
     def forward(self, x_BTD, memory_BSD, keep_BS=None, taps=None):
-        """Map x (B, T, D) to (B, T, D). memory (B, S, D): an encoder's output; keep (B, S) bool: False at its padding.
+        """Map x (B, T, D) to (B, T, D), looking at memory (B, S, D), an encoder's output.
 
-        Padding in x stands at the end, where nothing that counts sees it. taps: as in `Encoder`, and "i.cross".
+        keep (B, S) bool: False at the memory's padding. Padding in x stands at the end, where nothing that
+        counts sees it. taps: as in `Encoder`, and "i.cross".
         """
         mask = causal_mask(x_BTD.shape[1], x_BTD.dtype, x_BTD.device)
         memory_mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
@@ -207,7 +203,7 @@ class Decoder(nn.Module):
 
 @torch.no_grad()
 def init_weights(module, std, generator):
-    """Fill a module in place, as BERT does: matrices and embeddings N(0, std), biases 0, LayerNorms the identity."""
+    """Fill a module in place, as BERT does: matrices and tables N(0, std), biases 0, LayerNorms identity."""
     for part in module.modules():
         if isinstance(part, (nn.Linear, nn.Embedding)):
             part.weight.normal_(0.0, std, generator=generator)

@@ -1,27 +1,32 @@
-"""VideoBERT: BERT over one joint vocabulary of word pieces and visual words, with a cloze head and an alignment head.
+"""VideoBERT: BERT over a joint vocabulary of word pieces and visual words, a cloze and an alignment head.
 
-VideoBERT (arXiv 1904.01766), sections 3.1 to 3.3. Joint ids: text 0 .. Vt-1 in the vocabulary's order, `[>]` = Vt, visual word
-v = Vt + 1 + v. With W the joint token table,
+VideoBERT (arXiv 1904.01766), sections 3.1 to 3.3. Joint ids: text 0 .. Vt-1 in the vocabulary's order, `[>]`
+= Vt, visual word v = Vt + 1 + v. With W the joint token table,
 
-    input      x = LN(W[id] + position + type)                   type 0 text with [CLS] and [>], 1 video with its [SEP]
+    input      x = LN(W[id] + position + type)           type 0: text, [CLS] and [>]; 1: video and its [SEP]
     hidden     h = encoder(x)
-    cloze      W f(h) + b, f = LN(gelu(dense(h)))                text rows of W for masked text, visual rows for masked video
-    alignment  u . tanh(P h[CLS]) + c                            one logit: are this text and this video of the same time?
+    cloze      W f(h) + b, f = LN(gelu(dense(h)))        text rows of W for text, visual rows for video
+    alignment  u . tanh(P h[CLS]) + c                    one logit: are this text and video of the same time?
 
-Axes: B rows, T tokens, M masked positions, D width, Vt text ids, Vv visual words, C centroids, F features.
+Axes: B rows, T tokens, M masked positions, R wanted positions, D width, Vt text ids, Vv visual words, C
+centroids, U used ones, F features.
 
 Differs from, or not stated in, the paper:
-- Token types: not stated; every reimplementation has them. Logits are computed at the M masked positions only.
-- Softmax over the masked token's own modality, not over the joint vocabulary.
-- Output rows are tied to input rows, as in BERT. So `frozen_embeddings` (the paper freezes its input embeddings) also freezes the
-  matrix of the cloze's softmax; what adapts to it is f and the bias b. Positions, types and LayerNorms go on learning.
+- Token types: not stated; every reimplementation has them.
+- Logits are computed at the M masked positions only, over the masked token's own modality, not over the joint
+  vocabulary.
+- Output rows are tied to input rows, as in BERT. So `frozen_embeddings` (the paper freezes its input
+  embeddings) also freezes the matrix of the cloze's softmax; what adapts to it is f and the bias b.
+  Positions, types and LayerNorms go on learning.
 
     >>> from minivbert.config import ModelConfig
-    >>> model = VideoBERT(ModelConfig(width=8, layers=1, heads=2, feed_forward=16, text_vocab=10, visual_vocab=4)).eval()
+    >>> model = VideoBERT(ModelConfig(width=8, layers=1, heads=2, text_vocab=10, visual_vocab=4)).eval()
     >>> ids = torch.tensor([[2, 7, 10, 11, 14, 3]])                    # [CLS] word [>] v0 v3 [SEP]
     >>> hidden_BTD = model.encode(ids, torch.tensor([[0, 0, 0, 1, 1, 1]]), torch.ones(1, 6, dtype=torch.bool))
-    >>> model.text_logits(hidden_BTD, torch.tensor([[1]])).shape, model.video_logits(hidden_BTD, torch.tensor([[3, 4]])).shape
-    (torch.Size([1, 1, 10]), torch.Size([1, 2, 4]))
+    >>> model.text_logits(hidden_BTD, torch.tensor([[1]])).shape
+    torch.Size([1, 1, 10])
+    >>> model.video_logits(hidden_BTD, torch.tensor([[3, 4]])).shape
+    torch.Size([1, 2, 4])
 """
 
 import warnings
@@ -54,15 +59,16 @@ class VideoBERT(nn.Module):
         self.token_table.weight.requires_grad_(not c.frozen_embeddings)
 
     def encode(self, ids_BT, types_BT, keep_BT, taps=None, at_BR=None):
-        """Run the encoder; return hidden states (B, T, D), or (B, R, D) of the positions at (B, R) alone, which is faster.
+        """Run the encoder; return hidden states (B, T, D).
 
-        ids (B, T) int64 joint ids; types (B, T) int64; keep (B, T) bool, False at padding; taps: see `Encoder`.
+        ids (B, T) int64 joint ids; types (B, T) int64; keep (B, T) bool, False at padding; taps: as `Encoder`;
+        at (B, R) int64: the positions wanted, if not all, which is faster and returns (B, R, D).
         Raises ValueError for inputs longer than the model's positions.
         """
         return self.encoder(self.embed(ids_BT, types_BT), keep_BT, taps, at_BR)
 
     def embed(self, ids_BT, types_BT):
-        """Add up token, type and position rows, normalise: (B, T, D). Raises ValueError for too long an input."""
+        """Add up token, type and position rows and normalise: (B, T, D); ValueError for too long an input."""
         T = ids_BT.shape[1]
         if T > self.config.max_positions:
             raise ValueError(
@@ -95,10 +101,10 @@ class VideoBERT(nn.Module):
     def init_visual_rows(self, centroids_CF, used_C, generator):
         """Fill the visual rows of the table from cluster centroids (VideoBERT, section 4.3), in place.
 
-        centroids (C, F) float with C = visual_vocab; used (C,) bool: clusters that hold any clip. generator: `torch.Generator`.
-        Used centroids are centred on their mean, projected by a random matrix if F is not the width, and scaled by one number:
-        so their geometry survives, and their standard deviation is that of the text rows. Unused rows are drawn at random.
-        Raises ValueError if shapes do not fit.
+        centroids (C, F) float with C = visual_vocab; used (C,) bool: clusters that hold any clip. generator:
+        `torch.Generator`. Used centroids are centred on their mean, projected by a random matrix if F is not
+        the width, and scaled by one number: so their geometry survives, and their standard deviation is that
+        of the text rows. Unused rows are drawn at random. Raises ValueError if shapes do not fit.
         """
         c = self.config
         if centroids_CF.shape[0] != c.visual_vocab or used_C.shape != (c.visual_vocab,):
@@ -108,33 +114,33 @@ class VideoBERT(nn.Module):
             )
         std = self.token_table.weight[: c.text_vocab].std().item()
         rows_VD = self.token_table.weight[c.text_vocab + 1 :].normal_(0.0, std, generator=generator)
-        seen_CF = centroids_CF[used_C].double()
-        seen_CF = seen_CF - seen_CF.mean(0)
-        if seen_CF.shape[1] != c.width:
-            seen_CF = seen_CF @ torch.randn(
-                seen_CF.shape[1], c.width, generator=generator, dtype=torch.float64
-            )
-        if seen_CF.any():
-            rows_VD[used_C] = (seen_CF * std / seen_CF.square().mean().sqrt()).to(rows_VD)
+        seen_UF = centroids_CF[used_C].double()
+        new_UD = seen_UF - seen_UF.mean(0)
+        if new_UD.shape[1] != c.width:
+            shape = new_UD.shape[1], c.width
+            new_UD = new_UD @ torch.randn(shape, generator=generator, dtype=torch.float64)
+        if new_UD.any():
+            rows_VD[used_C] = (new_UD * std / new_UD.square().mean().sqrt()).to(rows_VD)
 
     @classmethod
     def from_bert(cls, folder, visual_vocab, centroids=None, used=None, seed=0, frozen_embeddings=False):
-        """Build a VideoBERT on a pretrained BERT: its text rows, blocks and heads; new rows for `[>]` and visual words.
+        """Build a VideoBERT on a pretrained BERT: its text rows, blocks, heads; new `[>]` and visual rows.
 
-        folder: see `bert_weights`; centroids (C, F), used (C,) bool or None for all: see `init_visual_rows`; seed: of what is
-        new. Warns, in one line, of heads that the file lacks and that therefore start at random. Raises ValueError as `read_bert`.
+        folder: see `bert_weights`; centroids (C, F), used (C,) bool or None for all: see `init_visual_rows`;
+        seed: of what is new. Warns, in one line, of heads that the file lacks and that therefore start at
+        random. Raises ValueError as `read_bert`.
         """
         config, state, absent = read_bert(folder, visual_vocab)
         model = cls(replace(config, frozen_embeddings=frozen_embeddings), seed)
         ours = model.state_dict()
         for name, tensor in state.items():
-            rows = ours[name][: config.text_vocab] if name in ("token_table.weight", "bias") else ours[name]
-            if rows.shape != tensor.shape:
+            own = ours[name][: config.text_vocab] if name in ("token_table.weight", "bias") else ours[name]
+            if own.shape != tensor.shape:
                 raise ValueError(
-                    f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(rows.shape)}; "
+                    f"{folder}: {name} has shape {tuple(tensor.shape)}, config.json says {tuple(own.shape)}; "
                     "the two files are of different models"
                 )
-            rows.copy_(tensor)
+            own.copy_(tensor)
         if absent:
             heads = ", ".join(sorted({name.split(".")[0] for name in absent}))
             warnings.warn(f"{folder}: has no weights for {heads}; they start at random", stacklevel=2)

