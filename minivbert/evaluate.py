@@ -20,7 +20,6 @@ from tqdm import tqdm
 from minivbert import checkpoint
 from minivbert.baselines import fit_ngrams, left_neighbours
 from minivbert.config import DATA_SAMPLE
-from minivbert.device import pick_device
 from minivbert.files import replace_file
 from minivbert.floors import oracle_of, token_kinds
 from minivbert.options import Parser, fail

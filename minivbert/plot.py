@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt          # noqa: E402  (the backend must be chosen first)
@@ -106,5 +107,48 @@ def plot_evaluation(summary, curves, gaps, path):
     right.set_title("Where the rest of the gap sits" if gaps else "No oracle: not a kitchen corpus", fontsize=10)
     for ax in (left, middle, right):
         ax.spines[["top", "right"]].set_visible(False)
+    replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=130))
+    plt.close(figure)
+
+
+def plot_first_look(frames, visual, words, word_at, clip_at, word_guesses, clip_guesses, path):
+    """Draw a film strip, its visual words and sentences with one of each hidden, and the model's guesses; write a PNG.
+
+    frames: list of (H, W, 3) uint8; visual: their visual words; words: tokens; word_at, clip_at: what is hidden;
+    word_guesses: [(word, probability)]; clip_guesses: [(visual word, exemplar frame, probability)].
+    """
+    n, guesses = len(frames), len(clip_guesses)
+    figure = plt.figure(figsize=(11, 5.6), layout="constrained")
+    strip, sentence, answers = figure.subfigures(3, 1, height_ratios=(1.25, 0.55, 1.6))
+    for k, ax in enumerate(strip.subplots(1, n)):
+        ax.imshow(np.full_like(frames[k], 225) if k == clip_at else frames[k])
+        if k == clip_at:
+            ax.text(0.5, 0.5, "?", transform=ax.transAxes, ha="center", va="center", fontsize=30, color=COLOURS["video"])
+        ax.set_title("[MASK]" if k == clip_at else f"v{visual[k]}", fontsize=10, family="monospace",
+                     color=COLOURS["video"] if k == clip_at else "black", fontweight="bold" if k == clip_at else "normal")
+        ax.set(xticks=[], yticks=[])
+    ax = sentence.subplots()
+    ax.axis("off")
+    shown = ["[MASK]" if i == word_at else word for i, word in enumerate(words)]
+    width, x = sum(len(word) + 1 for word in shown), 0
+    for i, word in enumerate(shown):
+        ax.text((x + len(word) / 2) / width, 0.5, word, ha="center", va="center", family="monospace", fontsize=min(13, 1250 / width / 1.15),
+                color=COLOURS["text"] if i == word_at else "black", fontweight="bold" if i == word_at else "normal")
+        x += len(word) + 1
+    left, *rights = answers.subplots(1, 1 + guesses, width_ratios=(1.8, *[1] * guesses))
+    bars = left.barh([word for word, _ in word_guesses], [p for _, p in word_guesses], color=COLOURS["text"], height=0.6)
+    left.bar_label(bars, [f"{p:.0%}" for _, p in word_guesses], padding=3)
+    left.invert_yaxis()
+    left.set(xlim=(0, 1.15), xticks=[])
+    left.spines[["top", "right", "bottom"]].set_visible(False)
+    left.set_title(f"the hidden word (said: {words[word_at]})", fontsize=10, color=COLOURS["text"])
+    for ax, (word, frame, p) in zip(rights, clip_guesses):
+        ax.imshow(frame)
+        right = word == visual[clip_at]
+        ax.set_xlabel(f"v{word}: {p:.0%}" + (", the one shown" if right else ""), fontsize=10, color=COLOURS["video"])
+        ax.set(xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set(color=COLOURS["video"], linewidth=2.5 if right else 0.5)
+    rights[len(rights) // 2].set_title("the hidden moment: the model's three best visual words", fontsize=10, color=COLOURS["video"])
     replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=130))
     plt.close(figure)

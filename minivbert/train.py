@@ -29,7 +29,7 @@ from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.plot import plot_curves
 from minivbert.pretraining import objective
 from minivbert.pretraining.inputs import REGIMES, Batches
-from minivbert.tokens.corpus import Corpus, CorpusError
+from minivbert.tokens.corpus import Corpus
 from minivbert.tokens.hkmeans import Tree
 
 
@@ -168,7 +168,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     out: run folder, or None to write nothing. resume: go on from out/checkpoint.pt. progress: show a bar.
     Raises ValueError for a corpus without held-out or training videos, RunError for a checkpoint that does not fit.
     """
-    c, began = config.train, time.time()
+    c = config.train
     training, held_out = corpus.split()
     if not len(training) or not len(held_out):
         raise ValueError(f"{corpus.folder}: {len(training)} training and {len(held_out)} held-out videos; both need at least one")

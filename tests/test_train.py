@@ -13,10 +13,9 @@ import pytest
 import torch
 
 from minivbert import checkpoint
-from minivbert.config import PRESETS, Config, InputConfig, ModelConfig, TrainConfig
+from minivbert.config import Config, InputConfig, ModelConfig, TrainConfig
 from minivbert.pretraining import objective
 from minivbert.pretraining.inputs import Batches
-from minivbert.tokens.corpus import Corpus
 from minivbert.train import build_model, build_optimizers, figures, train, train_step
 from small import VISUAL_WORDS, small_corpus
 

@@ -12,6 +12,7 @@ oracle needs no more than a table of how often a sentence starts at clip t.
 
 Not stated in the paper, our choice: everything here; the paper's cooks are on YouTube.
 
+    >>> import numpy as np
     >>> from minivbert.kitchen.recipes import World
     >>> show = narrate(World(speech=1.0).sample(np.random.default_rng(3)), World(speech=1.0), np.random.default_rng(3))
     >>> show.sentences[0].text
@@ -20,8 +21,6 @@ Not stated in the paper, our choice: everything here; the paper's cooks are on Y
 import math
 import re
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from minivbert.kitchen.recipes import ACTIONS, CLIP_SECONDS
 
