@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from minivbert.model.transformer import Attention, Block, Decoder, Encoder, dropout, mask_from_keep, rows
+from minivbert.model.transformer import (
+    Attention,
+    Block,
+    Decoder,
+    Encoder,
+    causal_mask,
+    dropout,
+    mask_from_keep,
+    rows,
+)
 
 B, T, S, D, H, F = 3, 7, 5, 8, 2, 12
 NORMS = pytest.mark.parametrize("norm", ["post", "pre"])
@@ -144,6 +153,34 @@ def test_no_dropout_costs_nothing_and_evaluation_has_none():
     still = Block(D, H, F, dropout=0.0)
     still.load_state_dict(block.state_dict())
     assert torch.equal(still.eval()(x), block(x))
+
+
+@NORMS
+def test_block_with_memory_is_torch_s_decoder_layer(norm):
+    block, x, memory = (
+        fill(Block(D, H, F, norm, eps=1e-5, cross=True)).eval(),
+        sample(B, T, D),
+        sample(B, S, D, seed=1),
+    )
+    peer = torch.nn.TransformerDecoderLayer(
+        D, H, F, activation="gelu", batch_first=True, norm_first=norm == "pre", layer_norm_eps=1e-5
+    )
+    theirs = {"attn.qkv.": "self_attn.in_proj_", "attn.proj": "self_attn.out_proj", "norm1": "norm1"}
+    theirs |= {
+        "cross.qkv.": "multihead_attn.in_proj_",
+        "cross.proj": "multihead_attn.out_proj",
+        "norm_cross": "norm2",
+    }
+    theirs |= {"mlp.fc1": "linear1", "mlp.fc2": "linear2", "norm2": "norm3"}
+    state = {}
+    for name, tensor in block.state_dict().items():
+        ours = next(prefix for prefix in theirs if name.startswith(prefix))
+        state[name.replace(ours, theirs[ours])] = tensor
+    peer.load_state_dict(state)
+    mask = torch.ones(T, T).triu(1).bool()
+    expected = peer.eval()(x, memory, tgt_mask=mask, memory_key_padding_mask=~KEEP_BS)
+    got = block(x, causal_mask(T, x.dtype, "cpu"), memory, mask_from_keep(KEEP_BS, x.dtype))
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_impossible_sizes_are_refused():
