@@ -58,7 +58,7 @@ class TrainConfig:
     clip: float = choice(1.0, "largest norm of the gradient")
     accumulate: int = choice(1, "batches of each regime a step")
     weights: tuple = choice((1.0, 1.0, 1.0), "weight of the losses of text, video, video-text")
-    precision: str = choice("float32", "float32, or bf16 autocast")
+    precision: str = choice("float32", "float32, bf16 (autocast), or auto: bf16 where the hardware has it")
     init: str = choice("", "folder of a pretrained BERT to start from; its size replaces the model's, its vocab.txt must be the corpus'")
     seed: int = choice(0, "seed of initialisation, inputs and dropout")
     log_every: int = choice(50, "steps between lines of the log")
@@ -85,10 +85,10 @@ PRESETS = {
     # Two CPU cores, about 5 minutes. Departs from BERT's recipe: pre-norm; Muon for the blocks' matrices; 40 % masked; larger initial
     # weights; no dropout (every input is drawn anew). docs/log.md has the figure of each.
     "tiny": Config("tiny", ModelConfig(norm="pre", dropout=0.0, max_positions=64, init_std=0.05),
-                   InputConfig(rows=(16, 48, 64), mask_rate=0.4),
-                   TrainConfig(steps=2000, lr=3e-3, muon_lr=0.02, beta2=0.99, log_every=50, eval_every=500)),
+                   InputConfig(rows=(32, 96, 128), mask_rate=0.4),
+                   TrainConfig(steps=1400, lr=3e-3, muon_lr=0.02, beta2=0.99, precision="auto", log_every=50, eval_every=350)),
     # The same size by BERT's recipe (Devlin et al. 2018): post-norm, AdamW, 15 % masked, dropout 0.1. Exports as a BERT.
-    "bert": Config("bert", ModelConfig(max_positions=64), InputConfig(rows=(16, 48, 64)), TrainConfig(steps=2000, eval_every=500)),
+    "bert": Config("bert", ModelConfig(max_positions=64), InputConfig(rows=(32, 96, 128)), TrainConfig(steps=1400, eval_every=350)),
     # BERT-base: one GPU, hours. Not run here.
     "base": Config("base", ModelConfig(width=768, layers=12, heads=12, feed_forward=3072),
                    InputConfig(rows=(64, 64, 64), max_text=96, max_video=64, bucket=32), TrainConfig(steps=100_000, lr=1e-4)),

@@ -118,8 +118,8 @@ def plot_first_look(frames, visual, words, word_at, clip_at, word_guesses, clip_
     word_guesses: [(word, probability)]; clip_guesses: [(visual word, exemplar frame, probability)].
     """
     n, guesses = len(frames), len(clip_guesses)
-    figure = plt.figure(figsize=(11, 5.6), layout="constrained")
-    strip, sentence, answers = figure.subfigures(3, 1, height_ratios=(1.25, 0.55, 1.6))
+    figure = plt.figure(figsize=(11, 5.0), layout="constrained")
+    strip, sentence, answers = figure.subfigures(3, 1, height_ratios=(1.35, 0.4, 1.9))
     for k, ax in enumerate(strip.subplots(1, n)):
         ax.imshow(np.full_like(frames[k], 225) if k == clip_at else frames[k])
         if k == clip_at:

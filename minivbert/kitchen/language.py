@@ -4,7 +4,8 @@
 
 A hidden word contributes 1. Topics are the A actions and, last, chatter.
 
-Axes: N sentences of one length W, J templates of that length, A + 1 topics, Q slots (7 slots and every literal word), Vt words.
+Axes: N sentences of one length W, J templates of that length, A + 1 topics, Q slots (7 slots and every literal word),
+Vt words.
 """
 import numpy as np
 
@@ -30,16 +31,17 @@ class Language:
         for talk, chatter in self.templates.values():
             names += [word for template in talk + chatter for word in template]
         self.slot_of = {name: q for q, name in enumerate(dict.fromkeys(names))}
-        # the last column is the hidden word
-        self.table = np.zeros((len(self.slot_of), topics, self.words + 1))
-        self.table[:, :, HIDDEN] = 1.0
+        # table (Q, Vt + 1, A + 1): the last word is the hidden one
+        self.table = np.zeros((len(self.slot_of), self.words + 1, topics))
+        self.table[:, HIDDEN] = 1.0
         for name, q in self.slot_of.items():
             if not name.startswith("{"):
-                self.table[q, :, ids[name]] = 1.0
+                self.table[q, ids[name]] = 1.0
                 continue
             for topic in range(topics - 1):
                 for word, p in slot_words(name[1], topic).items():
-                    self.table[q, topic, ids[word]] = p
+                    self.table[q, ids[word], topic] = p
+        self.fillers = [np.flatnonzero(table[:-1].any(1)) for table in self.table]      # the words that fill a slot
 
     def slots(self, W):
         """List the templates of length W: [(slots (W,), prior over topics (A + 1,))], a template's share given the topic."""
@@ -54,7 +56,7 @@ class Language:
         for slots_W, prior in self.slots(words_NW.shape[1]):
             p_NA = np.broadcast_to(prior, (len(words_NW), len(prior))).copy()
             for w, q in enumerate(slots_W):
-                p_NA *= self.table[q][:, words_NW[:, w]].T
+                p_NA *= self.table[q, words_NW[:, w]]
             out.append(p_NA)
         return np.stack(out)
 
@@ -67,5 +69,6 @@ class Language:
         for (slots_W, _), p_NA in zip(self.slots(words_NW.shape[1]), self.likelihood(words_NW)):
             for w in np.unique(position_N):
                 here = np.flatnonzero(position_N == w)
-                out[here] += (p_NA[here] * weight_NA[here]) @ self.table[slots_W[w]][:, :-1]
+                can = self.fillers[slots_W[w]]
+                out[here[:, None], can] += (p_NA[here] * weight_NA[here]) @ self.table[slots_W[w], can].T
         return out

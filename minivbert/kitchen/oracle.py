@@ -26,10 +26,10 @@ import torch
 from minivbert.kitchen.chain import ALIVE, ANYTHING, ENDED, Chain
 from minivbert.kitchen.language import HIDDEN, Language
 from minivbert.kitchen.narrate import LENGTHS, START_CLIPS, sentence_clips
-from minivbert.kitchen.recipes import ACTIONS, PHASES
+from minivbert.kitchen.recipes import ACTIONS
 
 LONGEST = 400            # clips: no show is longer (the chance is below 1e-12)
-CHUNK = 48               # rows of a batch at a time
+CHUNK = 96               # rows of a batch at a time
 
 
 @dataclass
@@ -70,12 +70,7 @@ class Oracle:
         one = sum(p * self.places[clips[W]] for W, p in LENGTHS.items())
         two = sum(p * q * self.places[clips[W] + clips[U]] for W, p in LENGTHS.items() for U, q in LENGTHS.items())
         self.share = {1: (1 - concat) / one, 2: concat / two}
-        action = np.where(alive_DS, world.state_action, len(ACTIONS)).ravel()
-        cell = world.state_action * PHASES + world.state_phase
-        self.to_action = torch.from_numpy(np.eye(len(ACTIONS) + 1)[action])                 # (D S, A + 1)
-        self.to_cell = torch.from_numpy(np.eye(len(ACTIONS) * PHASES)[np.where(alive_DS, cell, 0).ravel()]
-                                        * alive_DS.reshape(-1, 1))                          # (D S, A P)
-        self.cells = torch.from_numpy(emission.transpose(2, 0, 1, 3).reshape(emission.shape[2], -1, emission.shape[3]))
+        self.cells = torch.from_numpy(emission.reshape(-1, emission.shape[3]))              # (C Y, Vv)
 
     def predict(self, batch):
         """Answer a whole `Batch`; only ids and keep are looked at, and the weights, to know which slots are used."""
@@ -88,14 +83,17 @@ class Oracle:
         for first in range(0, B, CHUNK):
             rows = np.arange(first, min(first + CHUNK, B))
             if batch.regime == "video":
-                self._windows(ids, rows, slots["video"], video)
+                self._windows(ids, rows, *slots["video"], video)
             else:
                 readings = self._readings(ids, rows)
+                readings.ask(*slots["text"])
                 if batch.regime == "text":
-                    self._speech(readings, np.ones(len(readings.row)), slots["text"], text)
+                    self._speech(readings, np.ones(len(readings.row)))
                 else:
-                    together[rows] = self._aligned(ids, readings, slots, text, video)[rows]
-                    apart[rows] = self._apart(ids, readings, slots, text, video)[rows]
+                    shown = self._shown(ids, readings, *slots["video"])
+                    together += self._aligned(readings, shown, video, B)
+                    apart += self._apart(readings, shown, video, B)
+                self._add_words(readings, text)
         for out in (text, video):
             out /= np.maximum(out.sum(-1, keepdims=True), 1e-300)
         return Prediction(text, video, together / (together + apart) if batch.regime == "video-text" else None)
@@ -130,156 +128,173 @@ class Oracle:
                         words[e] in (HIDDEN, self.language.stop) for e in ends):
                     weight = self.share[1 + (U > 0)] * LENGTHS[W] * LENGTHS.get(U, 1.0)
                     found.append((row, weight, W, U, sentence_clips(W), sentence_clips(U) if U else 0, words))
+            if not found or found[-1][0] != row:
+                raise ValueError(f"row {row} is nothing that the kitchen's cook can say: the oracle answers batches of a "
+                                 "kitchen corpus, drawn with training=False")
         return Readings(self, found)
 
-    def _factors(self, readings, pick, lag_R):
-        first = readings.factor[0][pick], lag_R
-        second = readings.factor[1][pick], np.where(readings.U[pick] > 0, readings.n1[pick] + lag_R, -1)
-        return [(clip, table) for table, clip in (first, second)]
+    def _add_words(self, readings, text):
+        """Add the joint probabilities of hidden words to text, given those of what their sentences are about."""
+        c, about_QA = self.world.chatter, readings.about
+        weight_QA = np.c_[about_QA[:, :-1] * (1 - c), about_QA[:, -1:] + c * about_QA[:, :-1].sum(1, keepdims=True)]
+        for length in np.unique(readings.asked_length):
+            here = np.flatnonzero(readings.asked_length == length)
+            r = readings.asked[here]
+            words = np.stack([readings.words[i][a:a + length] for i, a in zip(r, readings.asked_start[here])])
+            p_NV = self.language.hidden_words(words, weight_QA[here], readings.asked_position[here])
+            np.add.at(text, (readings.row[r], readings.asked_slot[here]), p_NV)
 
-    def _add_words(self, messages, readings, pick, weight_R, factors, slots, text):
-        """Add the joint probabilities of hidden words of rows `pick` of the readings, each weighted, to text."""
-        at_BM, used_BM = slots
-        c = self.world.chatter
-        for i, (clip_R, _) in enumerate(factors):
-            topic = {}
-            for r, (row, W, U) in enumerate(zip(readings.row[pick], readings.W[pick], readings.U[pick])):
-                start, length = (0, W) if i == 0 else (W, U)
-                for m in np.flatnonzero(used_BM[row]):
-                    position = at_BM[row, m] - 1 - start
-                    if 0 <= position < length:
-                        topic.setdefault(length, []).append((r, m, position))
-            for length, found in topic.items():
-                r_N, m_N, position_N = np.array(found).T
-                state_NYDS = messages.at(clip_R[r_N], r_N, factors=False)
-                about_NA = (state_NYDS.sum(1).flatten(1) @ self.to_action).numpy()
-                weight_NA = about_NA * (1 - c)
-                weight_NA[:, -1] = about_NA[:, -1] + c * about_NA[:, :-1].sum(1)
-                words = np.stack([readings.words[pick[r]][(0 if i == 0 else readings.W[pick[r]]):][:length] for r in r_N])
-                p_NV = self.language.hidden_words(words, weight_NA, position_N)
-                # the other sentence's words are in the messages; this one's are in p
-                np.add.at(text, (readings.row[pick[r_N]], m_N), p_NV * weight_R[r_N, None])
-
-    def _add_tokens(self, messages, clip_N, row_N, weight_N, target, video):
-        state_NYDS = messages.at(clip_N, row_N)
-        cell_NYC = state_NYDS.flatten(2) @ self.to_cell
-        cells = self.cells if cell_NYC.shape[1] > 1 else self.cells.mean(0, keepdim=True)
-        p_NV = torch.einsum("nyc,ycv->nv", cell_NYC, cells).numpy()
+    def _add_tokens(self, cell_NCY, weight_N, target, video):
+        p_NV = (torch.from_numpy(cell_NCY.reshape(len(weight_N), -1)) @ self.cells).numpy()
         np.add.at(video, target, p_NV * weight_N[:, None])
 
     # --- the regimes ---
 
-    def _speech(self, readings, factor_R, slots, text):
-        """Text by itself: add hidden words, each reading weighted by `factor_R`; return P(text, reading) without that factor (R,)."""
-        lags = np.arange(len(self.world.lags))
-        pick, lag = (x.ravel() for x in np.meshgrid(np.arange(len(readings.row)), lags, indexing="ij"))
-        evidence = np.where(np.arange(readings.clips(lags[-1])) < (readings.n1 + readings.n2)[pick, None], ALIVE, ANYTHING)
-        factors = self._factors(readings, pick, lag)
-        messages = self.chain.run(self.prior_text, evidence, factors)
-        weight = readings.weight[pick] * np.array(self.world.lags)[lag]
-        self._add_words(messages, readings, pick, weight * factor_R[pick], factors, slots, text)
-        out = np.zeros(len(readings.row))
-        np.add.at(out, pick, weight * messages.likelihood().numpy())
-        return out
+    def _talk(self, readings, i_N):
+        """Pair each of the readings i_N with every lag: (index into i_N, P(lag), factors for `Chain.run`)."""
+        n, lag = np.indices((len(i_N), len(self.world.lags))).reshape(2, -1)
+        i = i_N[n]
+        second = np.where(readings.U[i] > 0, readings.n1[i] + lag, -1)
+        return n, np.array(self.world.lags)[lag], [(lag, readings.said[0][i]), (second, readings.said[1][i])]
 
-    def _shown(self, ids, readings):
-        """List (reading, rate) that show as many visual tokens as the row has, and the evidence of each (R, K)."""
-        shown, found = {}, []
+    def _speech(self, readings, factor_R):
+        """Text by itself: add what hidden words are about, each reading weighted by `factor_R`.
+
+        Returns P(text, reading) without that factor (R,).
+        """
+        i, p_lag, factors = self._talk(readings, np.arange(len(readings.row)))
+        alive = np.arange(readings.clips(len(self.world.lags) - 1)) < (readings.n1 + readings.n2)[i, None]
+        q, topics = readings.questions(i, factors)
+        found = self.chain.run(self.prior_text, np.where(alive, ALIVE, ANYTHING), factors, topics=topics)
+        weight = readings.weight[i] * p_lag
+        readings.add(q, found.topic, (weight * factor_R[i])[topics[1]])
+        return np.bincount(i, weight * found.likelihood, len(readings.row))
+
+    def _shown(self, ids, readings, at_BM, used_BM):
+        """List what the readings make of the visible tokens, rate by rate: `Shown`."""
+        clips, tokens = readings.clips(len(self.world.lags) - 1), {}
         for row in np.unique(readings.row):
-            begin = int(np.argmax(ids[row] == self.joint)) + 1
-            end = int(np.flatnonzero(ids[row] == self.sep)[0])
-            shown[row] = (begin, np.where(ids[row, begin:end] == self.mask, ALIVE, ids[row, begin:end] - self.joint - 1))
-        K = readings.clips(len(self.world.lags) - 1)
+            begin, end = int(np.argmax(ids[row] == self.joint)) + 1, int(np.argmax(ids[row] == self.sep))
+            token, hidden = ids[row, begin:end], np.flatnonzero(used_BM[row])
+            tokens[row] = (np.where(token == self.mask, ALIVE, token - self.joint - 1),
+                           list(zip(at_BM[row, hidden] - begin, hidden)))
+        found, asked = [], []
         for i, row in enumerate(readings.row):
-            N, tokens = readings.n1[i] + readings.n2[i], shown[row][1]
+            N, (token, hidden) = readings.n1[i] + readings.n2[i], tokens[row]
             for r, p in enumerate(self.rates, 1):
-                if p and -(-N // r) == len(tokens):
-                    evidence = np.full(K, ANYTHING)
+                if p and -(-N // r) == len(token):
+                    evidence = np.full(clips, ANYTHING)
                     evidence[:N] = ALIVE
-                    evidence[:N:r] = tokens
-                    found.append((i, r, p, evidence))
-        i_R, r_R, p_R, evidence = (np.array(x) for x in zip(*found))
-        return i_R, r_R, p_R, evidence, {row: begin for row, (begin, _) in shown.items()}
+                    evidence[:N:r] = token
+                    asked += [(at * r, len(found), row, m) for at, m in hidden]
+                    found.append((i, p, evidence))
+        return Shown(*(np.array(x) for x in zip(*found)), *np.array(asked, int).reshape(-1, 4).T)
 
-    def _hidden_tokens(self, readings, i_R, r_R, begin, slots):
-        """List the hidden visual tokens of rows of readings: (clip, index into the rows, (row of the batch, slot))."""
-        at_BM, used_BM = slots
-        found = [((at_BM[row, m] - begin[row]) * r, n, row, m) for n, (i, r) in enumerate(zip(i_R, r_R))
-                 for row in [readings.row[i]] for m in np.flatnonzero(used_BM[row])]
-        clip, n, row, m = np.array(found, int).reshape(-1, 4).T
-        return clip, n, (row, m)
+    def _aligned(self, readings, shown, video, B):
+        """Text and video about one chain: add what hidden words are about, and hidden tokens.
 
-    def _aligned(self, ids, readings, slots, text, video):
-        """Text and video about one chain: add hidden words and tokens; return P(visible, aligned) (B,)."""
-        i_R, r_R, p_R, evidence, begin = self._shown(ids, readings)
-        lags = np.arange(len(self.world.lags))
-        n, lag = (x.ravel() for x in np.meshgrid(np.arange(len(i_R)), lags, indexing="ij"))
-        pick = i_R[n]
-        factors = self._factors(readings, pick, lag)
-        messages = self.chain.run(self.prior_text, evidence[n], factors)
-        weight = 0.5 * readings.weight[pick] * p_R[n] * np.array(self.world.lags)[lag]
-        self._add_words(messages, readings, pick, weight, factors, slots["text"], text)
-        clip, row, target = self._hidden_tokens(readings, pick, r_R[n], begin, slots["video"])
-        if len(clip):
-            self._add_tokens(messages, clip, row, weight[row], target, video)
-        out = np.zeros(len(ids))
-        np.add.at(out, readings.row[pick], weight * messages.likelihood().numpy())
-        return out
+        Returns P(visible, aligned) (B,).
+        """
+        n, p_lag, factors = self._talk(readings, shown.reading)
+        i = shown.reading[n]
+        q, topics = readings.questions(i, factors)
+        asked, case = np.nonzero(shown.asked[:, None] == n)
+        cells = shown.clip[asked], case
+        found = self.chain.run(self.prior_text, shown.evidence[n], factors, topics=topics, cells=cells)
+        weight = 0.5 * readings.weight[i] * shown.share[n] * p_lag
+        readings.add(q, found.topic, weight[topics[1]])
+        self._add_tokens(found.cell, weight[case], (shown.row[asked], shown.slot[asked]), video)
+        return np.bincount(readings.row[i], weight * found.likelihood, B)
 
-    def _apart(self, ids, readings, slots, text, video):
-        """Text and video about two chains: add hidden words and tokens; return P(visible, not aligned) (B,)."""
-        i_R, r_R, p_R, evidence, begin = self._shown(ids, readings)
-        messages = self.chain.run(self.prior_text, evidence)
-        place_R = np.array(self.places)[(readings.n1 + readings.n2)[i_R]]
-        share_R = 0.5 * p_R / place_R
-        seen = np.zeros(len(readings.row))
-        np.add.at(seen, i_R, share_R * messages.likelihood().numpy())
-        said = self._speech(readings, seen, slots["text"], text)
-        clip, n, target = self._hidden_tokens(readings, i_R, r_R, begin, slots["video"])
-        if len(clip):
-            self._add_tokens(messages, clip, n, (share_R * said[i_R])[n], target, video)
-        out = np.zeros(len(ids))
-        np.add.at(out, readings.row, said * seen)
-        return out
+    def _apart(self, readings, shown, video, B):
+        """Text and video about two chains: the same; returns P(visible, not aligned) (B,)."""
+        i, found = shown.reading, self.chain.run(self.prior_text, shown.evidence, cells=(shown.clip, shown.asked))
+        share = 0.5 * shown.share / np.array(self.places)[(readings.n1 + readings.n2)[i]]
+        seen = np.bincount(i, share * found.likelihood, len(readings.row))
+        said = self._speech(readings, seen)
+        self._add_tokens(found.cell, (share * said[i])[shown.asked], (shown.row, shown.slot), video)
+        return np.bincount(readings.row, said * seen, B)
 
-    def _windows(self, ids, rows, slots, video):
-        """Video by itself: add hidden tokens."""
-        at_BM, used_BM = slots
-        ends = np.array([int(np.flatnonzero(ids[row] == self.sep)[0]) for row in rows])
-        counts = ends - 2
+    def _windows(self, ids, rows, at_BM, used_BM, video):
+        """Video by itself: add hidden tokens; rows that hide none are left out."""
+        rows = rows[used_BM[rows].any(1)]
+        if not len(rows):
+            return
+        counts = np.argmax(ids[rows] == self.sep, axis=1) - 2
         evidence = np.full((len(rows), int(counts.max()) + 1), ANYTHING)
         for n, (row, count) in enumerate(zip(rows, counts)):
             tokens = ids[row, 2:2 + count]
             evidence[n, :count] = np.where(tokens == self.mask, ALIVE, tokens - self.joint - 1)
             if count < self.window:
                 evidence[n, count] = ENDED
-        found = np.array([(at_BM[row, m] - 2, n, row, m) for n, row in enumerate(rows)
-                          for m in np.flatnonzero(used_BM[row])], int).reshape(-1, 4)
-        for r, p in enumerate(self.rates, 1):
-            if p and len(found):
-                messages = self.chain.run(self.prior_video, evidence, rate=r)
-                self._add_tokens(messages, found[:, 0], found[:, 1], np.full(len(found), p), (found[:, 2], found[:, 3]), video)
+        n, m = np.nonzero(used_BM[rows])
+        cells = at_BM[rows[n], m] - 2, n
+        cell_NCY = sum(p * self.chain.run(self.prior_video, evidence, rate=r, cells=cells).cell
+                       for r, p in enumerate(self.rates, 1) if p)
+        self._add_tokens(cell_NCY, np.ones(len(n)), (rows[n], m), video)
+
+
+@dataclass
+class Shown:
+    """Readings of the visible tokens, C in all: every reading of the text with every rate that fits.
+
+    reading (C,): index into the readings; share (C,): P(rate); evidence (C, K) for `Chain.run`.
+    Hidden tokens of each, N in all: clip (N,), asked (N,) index into C, row (N,) and slot (N,) of the batch.
+    """
+    reading: np.ndarray
+    share: np.ndarray
+    evidence: np.ndarray
+    clip: np.ndarray
+    asked: np.ndarray
+    row: np.ndarray
+    slot: np.ndarray
 
 
 class Readings:
-    """Readings of rows, R in all: row, weight, W, U (lengths of the sentences, U = 0: only one), n1, n2 (their clips), words, and the
-    likelihood of each sentence as evidence about the state at one clip: factor = two tables (R, D, S)."""
+    """Readings of the text of rows, R in all.
+
+    row, weight (R,); W, U (R,): lengths of the sentences, U = 0 if there is only one; n1, n2 (R,): their clips;
+    words: list of arrays; said: two tables (R, A + 1), the likelihood of each sentence given the action at the clip
+    that it is about (last: END), chatter counted.
+    Hidden words, Q in all: asked (Q,) their reading, asked_slot of the batch, asked_sentence 0 or 1, asked_start and
+    asked_length of that sentence, asked_position in it; about (Q, A + 1): P(all else, the action at that clip).
+    """
 
     def __init__(self, oracle, found):
         self.row, self.weight, self.W, self.U, self.n1, self.n2 = (np.array(x) for x in list(zip(*found))[:6])
         self.words = [words for *_, words in found]
-        world, A = oracle.world, len(ACTIONS)
-        action_DS = torch.from_numpy(np.where(world.state_action >= 0, world.state_action, A))
-        self.factor = []
+        chatter, self.said = oracle.world.chatter, []
         for start, length in ((np.zeros(len(self.W), int), self.W), (self.W, self.U)):
-            about_RA = np.ones((len(self.W), A + 1))
+            about_RA = np.ones((len(self.W), len(ACTIONS) + 1))
             for W in np.unique(length[length > 0]):
                 here = np.flatnonzero(length == W)
                 own = np.stack([self.words[r][start[r]:start[r] + W] for r in here])
                 about_RA[here] = oracle.language.likelihood(own).sum(0)
-            about_RA[:, :-1] = (1 - world.chatter) * about_RA[:, :-1] + world.chatter * about_RA[:, -1:]
-            self.factor.append(torch.from_numpy(about_RA)[:, action_DS])
+            about_RA[:, :-1] = (1 - chatter) * about_RA[:, :-1] + chatter * about_RA[:, -1:]
+            self.said.append(about_RA)
 
     def clips(self, lag):
         """Count the clips that a chain over these readings must cover at the largest lag."""
         return int(np.maximum(self.n1 + self.n2, self.n1 * (self.U > 0) + lag + 1).max())
+
+    def ask(self, at_BM, used_BM):
+        """List the hidden words."""
+        self.asked, self.asked_slot = np.nonzero(used_BM[self.row])
+        at, W = at_BM[self.row[self.asked], self.asked_slot] - 1, self.W[self.asked]
+        self.asked_sentence = (at >= W).astype(int)
+        self.asked_start = W * self.asked_sentence
+        self.asked_length, self.asked_position = np.where(at >= W, self.U[self.asked], W), at - self.asked_start
+        self.about = np.zeros((len(at), len(ACTIONS) + 1))
+
+    def questions(self, i_C, factors):
+        """Ask what each hidden word's sentence is about, in every case, i_C (C,) its reading.
+
+        Returns indices of the words (N,), and (clips, cases), the `topics` of `Chain.run`.
+        """
+        q, case = np.nonzero(self.asked[:, None] == i_C)
+        (first_C, _), (second_C, _) = factors
+        return q, (np.where(self.asked_sentence[q] == 0, first_C[case], second_C[case]), case)
+
+    def add(self, q_N, topic_NA, weight_N):
+        """Add weighted answers to such questions."""
+        np.add.at(self.about, q_N, topic_NA * weight_N[:, None])
