@@ -81,7 +81,8 @@ def score(model, oracle, batches, stream):
             truth, row = batch.aligned.numpy() == 1, rows[batch.regime, "alignment"]
             for name, p in given.items():
                 p_B = p["aligned"]
-                collect(row, name, np.where(truth, p_B, 1 - p_B), (p_B > 0.5) == truth, np.maximum(p_B, 1 - p_B))
+                collect(row, name, np.where(truth, p_B, 1 - p_B),
+                        np.where(np.abs(p_B - 0.5) < 1e-9, 0.5, (p_B > 0.5) == truth), np.maximum(p_B, 1 - p_B))
     return {key: {name: np.concatenate(values) for name, values in row.items()} for key, row in rows.items()}
 
 

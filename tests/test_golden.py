@@ -1,7 +1,7 @@
 """The default preset's first 20 steps, and what it promises at the end.
 
 golden_tiny.json holds the losses of 20 steps in float32; a commit that changes them writes them anew and says why:
-python tests/test_golden.py
+PYTHONPATH=. python tests/test_golden.py
 """
 import json
 from dataclasses import replace
