@@ -30,8 +30,8 @@ def plot_curves(lines, summary, path):
         key = f"{name}_accuracy" if name == "alignment" else f"{name}_nats"
         curve(ax, lines, key, COLOURS[name], "training (its own masking)", "--")
         curve(ax, lines, f"held_out_{key}", COLOURS[name], "held-out videos")
-        marks = {f"{name}_unigram_nats": ("unigram", ":"), f"{name}_floor_nats": ("floor: exact Bayes", "-"),
-                 f"{name}_ceiling": ("ceiling: exact Bayes", "-")}
+        marks = {"alignment_ceiling": ("ceiling: exact Bayes", "-")} if name == "alignment" else {
+            f"{name}_unigram_nats": ("unigram", ":"), f"{name}_floor_nats": ("floor: exact Bayes", "-")}
         for mark, (label, style) in marks.items():
             if mark in summary:
                 ax.axhline(summary[mark], color="black", linestyle=style, linewidth=1)
@@ -44,9 +44,10 @@ def plot_curves(lines, summary, path):
         else:
             ax.set_title(f"{name.capitalize()} cloze" + (f": {last:.2f} nats" if last is not None else ""), fontsize=10)
         ax.set_xlabel("step")
+        ax.set_ylim(bottom=0.4 if name == "alignment" else 0)
         ax.set_ylabel("accuracy" if name == "alignment" else "nats a masked token")
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, fontsize=8, loc="center right")
+        ax.legend(frameon=False, fontsize=8, loc="center right", bbox_to_anchor=(1, 0.35 if name == "alignment" else 0.6))
     replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=150))
     plt.close(figure)
 
@@ -90,13 +91,13 @@ def plot_evaluation(summary, curves, gaps, path):
     closed = [f"{part} {summary[part]['closed']:.0%}" for part in ("text", "video") if "closed" in summary.get(part, {})]
     left.set_title("Of the way from unigram to oracle the model went: " + ", ".join(closed) if closed else "Held-out losses",
                    fontsize=10)
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8, loc="lower right")
     middle.plot([0, 1], [0, 1], ":", color="black", linewidth=1)
     for (part, name), (stated, true, _) in curves.items():
         middle.plot(stated, true, "o-" if name == "model" else "s--", color=COLOURS[part], markersize=4, linewidth=1.2,
                     alpha=1.0 if name == "model" else 0.5, label=f"{part}, {name}")
     middle.set(xlabel="stated probability of the best guess", ylabel="share that came true", aspect="equal")
-    middle.set_title("A stated 70 % comes true in 70 %", fontsize=10)
+    middle.set_title("Calibration: the diagonal is perfect", fontsize=10)
     middle.legend(frameon=False, fontsize=8)
     for part, kinds in gaps.items():
         for kind, _, excess in kinds[:7]:

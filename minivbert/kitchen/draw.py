@@ -1,10 +1,12 @@
-"""Draw one clip of a show: the surface, the ingredient as it changes, a hand with its tool in the verb's own motion.
+"""Draw one clip of a show: the surface, the ingredient as it changes, a hand with its tool in its own motion.
 
     picture = background(style) + scene(verb, ingredient, phase, progress) + hand(verb, time)
 
-What is drawn depends on (verb, ingredient, phase, style) and on a few draws that are made anew for every clip and up front: where
-things lie, how far the phase has come, when the motion starts, the light. So clips of a show are independent given those four, and
-frame k looks the same whether all frames are drawn or some.
+What is drawn depends on (verb, ingredient, phase, style) and on a few draws made anew for every clip and up
+front: where things lie, how far the phase has come, when the motion starts, the light. So clips of a show
+are independent given those four, and frame k looks the same whether all frames are drawn or some.
+
+Not stated in the paper, our choice: everything here; the paper's world is YouTube.
 
     >>> clip = draw_clip("slice", "tomato", 1, 0, np.random.default_rng(0), at=[0, 15])
     >>> clip.shape, clip.dtype
@@ -41,13 +43,15 @@ SCENES = {
 def draw_clip(verb, ingredient, phase, style, rng, at=range(FRAMES)):
     """Draw the frames `at` (0 to 29) of one clip of 1.5 s.
 
-    verb, ingredient: names out of `VERBS` and `INGREDIENTS`; phase 0 to 2; style 0 to 5; rng: np.random.Generator.
+    verb, ingredient: names out of `VERBS` and `INGREDIENTS`; phase 0 to 2; style 0 to 5.
+    rng: np.random.Generator, of which every clip draws the same number of times.
     Returns (len(at), 96, 96, 3) uint8. Raises ValueError for a name or number that there is not.
     """
     for name, known in ((verb, tuple(VERBS)), (ingredient, INGREDIENTS)):
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)
-            raise ValueError(f"nothing is called {name!r} here; did you mean {near[0]!r}? Known: {', '.join(known)}")
+            choices = ", ".join(known)
+            raise ValueError(f"nothing is called {name!r} here; did you mean {near[0]!r}? Known: {choices}")
     if phase not in range(PHASES) or style not in range(STYLES):
         raise ValueError(f"phase {phase}, style {style}: expected 0 to {PHASES - 1} and 0 to {STYLES - 1}")
     look = LOOKS[style]
@@ -59,11 +63,11 @@ def draw_clip(verb, ingredient, phase, style, rng, at=range(FRAMES)):
     jitter = rng.uniform(-1, 1, (FRAMES, 24, 2))
     still = background(style).copy()
     move = SCENES[verb](still, ingredient, phase, progress, look, x, y, places)
-    light = np.array(look["light"], np.float32) * np.float32(flicker)
-    out = np.empty((len(at), SIDE, SIDE, 3), np.uint8)
+    light = np.tile(np.array(look["light"], np.float32) * np.float32(flicker), (SIDE, SIDE, 1))
+    out, canvas = np.empty((len(at), SIDE, SIDE, 3), np.uint8), np.empty_like(still)
     for i, k in enumerate(at):
-        canvas = still.copy()
+        canvas[:] = still
         move(canvas, 2 * np.pi * k / FRAMES, start, jitter[k])
-        np.clip(canvas * light, 0, 255, out=canvas)
-        out[i] = canvas[:, ::-1] if look["mirror"] else canvas
-    return out
+        canvas *= light
+        out[i] = np.minimum(canvas, 255, out=canvas)
+    return out.take(range(SIDE)[::-1], 2) if look["mirror"] else out

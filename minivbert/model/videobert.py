@@ -61,7 +61,7 @@ class VideoBERT(nn.Module):
     def encode(self, ids_BT, types_BT, keep_BT, taps=None, at_BR=None):
         """Run the encoder; return hidden states (B, T, D).
 
-        ids (B, T) int64 joint ids; types (B, T) int64; keep (B, T) bool, False at padding; taps: as `Encoder`;
+        ids, types (B, T) int64; keep (B, T) bool, False at padding; taps: as `Encoder`;
         at (B, R) int64: the positions wanted, if not all, which is faster and returns (B, R, D).
         Raises ValueError for inputs longer than the model's positions.
         """
