@@ -3,12 +3,8 @@
 A corpus from the kitchen carries emission.npz, the measured P(visual token | action, phase, style); with the kitchen's tables that is
 all the oracle needs. Any other corpus has no floor, and says nothing of one.
 """
-import hashlib
-import json
-
 import numpy as np
 
-from minivbert.files import file_hash, replace_file
 from minivbert.kitchen.narrate import WORDS
 from minivbert.kitchen.oracle import Oracle
 from minivbert.kitchen.recipes import ACTIONS, World
@@ -41,22 +37,6 @@ def floor_figures(oracle, batches):
     for part, (nats, count, correct) in sums.items():
         out |= {f"{part}_floor_nats": float(nats / max(count, 1)), f"{part}_ceiling": float(correct / max(count, 1))}
     return out
-
-
-def known_floors(corpus, config, oracle, batches):
-    """Give `floor_figures` of the held-out batches from the corpus' floors.json, or compute them.
-
-    The key names all that they depend on: the corpus' files and how inputs are drawn. Half a minute the first time, nothing after.
-    """
-    made_of = [corpus.meta["sha256"], file_hash(corpus.folder / "emission.npz"), vars(config.inputs) | {"mask_rate": None, "rows": None},
-               sum(len(batch.ids) for batch in batches)]
-    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    path = corpus.folder / "floors.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    if key not in known:
-        known[key] = floor_figures(oracle, batches)
-        replace_file(path, lambda temporary: temporary.write_text(json.dumps(known, indent=1) + "\n"))
-    return known[key]
 
 
 def token_kinds(corpus, emission):

@@ -23,7 +23,7 @@ from minivbert.baselines import fit_ngrams, unigram_figures
 from minivbert.config import PRESETS, to_dict
 from minivbert.device import autocast, pick_device
 from minivbert.files import replace_file
-from minivbert.floors import known_floors, oracle_of
+from minivbert.floors import floor_figures, oracle_of
 from minivbert.model.videobert import VideoBERT
 from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.plot import plot_curves
@@ -181,7 +181,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
     base = unigram_figures(held, fit_ngrams(stream))
     oracle = oracle_of(corpus, config.inputs)
     if oracle is not None:
-        base |= known_floors(corpus, config, oracle, held)
+        base |= floor_figures(oracle, held)
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
         first, lines = checkpoint.load_checkpoint(out, model, optimizers)

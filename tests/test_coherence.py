@@ -18,3 +18,10 @@ def test_purity_by_hand_and_at_its_ends():
     assert purity(np.array([0, 0, 0, 1]), np.array([2, 2, 3, 3])) == 0.75
     assert purity(np.arange(9), np.zeros(9, int)) == 1.0
     assert nmi(np.zeros(9, int), np.zeros(9, int)) == 1.0
+
+
+def test_unequal_or_no_points_are_refused():
+    for tokens, classes in ((np.zeros(3, int), np.zeros(1, int)), (np.zeros(0, int), np.zeros(0, int))):
+        for measure in (purity, nmi):
+            with pytest.raises(ValueError, match=f"{len(tokens)} tokens and {len(classes)} classes"):
+                measure(tokens, classes)

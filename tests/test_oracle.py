@@ -34,13 +34,14 @@ def small_kitchen(monkeypatch):
     """Only `bake` may last, four lengths of sentences, two dishes: shows of 9 to 12 clips and rarely more."""
     for verb in recipes.VERBS:
         monkeypatch.setitem(recipes.VERBS, verb, STAY if verb == "bake" else 0.0)
-    for W in list(narrate.LENGTHS):
-        monkeypatch.delitem(narrate.LENGTHS, W)
-    for W, p in LENGTHS.items():
-        monkeypatch.setitem(narrate.LENGTHS, W, p)
+    usual = dict(narrate.LENGTHS)              # put back whole at the end, in order: sampling follows the order
+    narrate.LENGTHS.clear()
+    narrate.LENGTHS.update(LENGTHS)
     world = World(dishes=DISHES, chatter=0.15, lags=(0.4, 0.3, 0.2, 0.1))
     emission = np.random.default_rng(0).dirichlet(np.full(WORDS, 0.5), size=(len(ACTIONS), 3, 6))
-    return ByHand(world, emission), Oracle(world, VOCAB, emission, concat=CONCAT, rates=RATES, window=WINDOW)
+    yield ByHand(world, emission), Oracle(world, VOCAB, emission, concat=CONCAT, rates=RATES, window=WINDOW)
+    narrate.LENGTHS.clear()
+    narrate.LENGTHS.update(usual)
 
 
 def shows_of(dish):
@@ -238,6 +239,9 @@ SENTENCES = [
     "_ _ _ _ _ _ _ _ _ _ _ _ _",                                  # 6 + 7, 7 + 6 or 13
     "this is my favourite _ . next _ the _ until it is golden .",
     "_ _ _ _ _ _ _ _ _ next _ the bread until it is _ .",
+    "now we add the _ .",                         # milk (0.4) or cheese (0.3): topics of unequal likelihood
+    "next _ the _ until it is even .",
+    "now we add the _ . next _ the _ until it is even .",
 ]
 
 
@@ -268,7 +272,8 @@ def test_video_text_by_hand(small_kitchen):
     by_hand, oracle = small_kitchen
     rows = [(words_of(SENTENCES[i]), tokens) for i, tokens in (
         (0, (0, HIDDEN)), (0, (HIDDEN,)), (1, (4, HIDDEN)), (2, (1, 2, HIDDEN)), (3, (HIDDEN, 1, 1, 0, 2)),
-        (4, (3, HIDDEN, 3)), (5, (HIDDEN, 0, 4, HIDDEN, 2)), (6, (2, HIDDEN)), (7, (1, 1, 3, HIDDEN, HIDDEN, 0)))]
+        (4, (3, HIDDEN, 3)), (5, (HIDDEN, 0, 4, HIDDEN, 2)), (6, (2, HIDDEN)),
+        (7, (1, 1, 3, HIDDEN, HIDDEN, 0)), (8, (HIDDEN, 3)), (9, (1, HIDDEN)), (10, (HIDDEN, 0, 2)))]
     found = oracle.predict(batch_of(rows, "video-text"))
     for (words, tokens), text, video, aligned in zip(rows, found.text, found.video, found.aligned):
         hand_text, hand_video, hand_aligned = by_hand.text(words, tokens)
@@ -276,6 +281,28 @@ def test_video_text_by_hand(small_kitchen):
         for items, got, hand in ((words, text, hand_text), (tokens, video, hand_video)):
             at = [i for i, item in enumerate(items) if item is HIDDEN]
             np.testing.assert_allclose(got[:len(at)], hand[at], rtol=0, atol=1e-9)
+
+
+def test_floor_scores_the_labels_and_counts_a_tie_as_half(small_kitchen):
+    by_hand, oracle = small_kitchen
+    told, tokens = words_of("now we add the _ ."), (0, HIDDEN)
+    nothing = words_of("if you are new here please leave a like and do subscribe .")
+    ties = [(nothing, (a, b, 0, 1, 2)) for a in range(5) for b in range(5)]
+    batch = batch_of([(told, tokens)] * 2 + ties * 2, "video-text")
+    batch.aligned[:] = torch.tensor([1.0, 0.0] + [1.0] * 25 + [0.0] * 25)
+    batch.text_label[:2, 0] = torch.tensor([ID["milk"], ID["cheese"]])
+    batch.video_label[:2, 0] = torch.tensor([1, 3])
+    text, video, p = by_hand.text(told, tokens)
+    nats = lambda *probabilities: -np.log(probabilities).sum()
+    right = lambda p_V, labels: sum(p_V.argmax() == label for label in labels)
+    words, seen = [ID["milk"], ID["cheese"]], [1, 3]
+    expected = {"text": (nats(*text[4, words]), 2, right(text[4], words)),
+                "video": (nats(*video[1, seen]), 2, right(video[1], seen)),
+                "alignment": (nats(p, 1 - p, *[0.5] * 50), 52, 1 + 25)}
+    found = oracle.floor(batch)
+    assert found.keys() == expected.keys()
+    for part, row in expected.items():
+        np.testing.assert_allclose(np.asarray(found[part], float), row, rtol=0, atol=1e-6)
 
 
 # --- samples: an exact oracle is as surprised as it expects to be ---
@@ -329,6 +356,15 @@ def test_masked_tokens_are_as_likely_as_predicted(sampled, regime, part):
     entropy_N = -(p_NV * np.log(np.maximum(p_NV, 1e-300))).sum(1)
     check_mean_is_zero(-np.log(truth_N) - entropy_N, row_N)
     check_mean_is_zero((p_NV.argmax(1) == label_N) - p_NV.max(1), row_N)
+    off_NV = np.eye(p_NV.shape[1])[label_N] - p_NV
+    edges = (1e-6, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 1.01)
+    for low, high in zip(edges, edges[1:]):
+        inside_NV = (p_NV >= low) & (p_NV < high)
+        off = np.bincount(row_N, (off_NV * inside_NV).sum(1))
+        spread = max((off ** 2).sum(), (p_NV * (1 - p_NV))[inside_NV].sum())
+        assert abs(off.sum()) <= 4 * np.sqrt(spread)
+    unigram_V = np.bincount(label_N, minlength=p_NV.shape[1]) / len(label_N)
+    assert -np.log(truth_N).mean() < -np.log(unigram_V[label_N]).mean()
 
 
 def test_pairs_are_aligned_as_often_as_predicted(sampled):

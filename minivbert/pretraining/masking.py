@@ -12,7 +12,7 @@ rate * n, instead of max(1, round(rate * n)), which masks a third of three token
     >>> ids = np.array([[2, 7, 8, 9, 3]])
     >>> out, at, label, weight = mask(ids, ids > 4, 0.34, 1, 4, (5, 10), np.random.default_rng(0), corrupt=False)
     >>> out.tolist(), at.tolist(), label.tolist(), weight.tolist()
-    ([[2, 7, 4, 9, 3]], [[2]], [[8]], [[1.0]])
+    ([[2, 7, 8, 4, 3]], [[3]], [[9]], [[1.0]])
 """
 import numpy as np
 

@@ -9,9 +9,17 @@ import numpy as np
 
 
 def contingency(token_N, class_N):
-    """Count points by (cluster, class)."""
-    table = np.zeros((token_N.max() + 1, class_N.max() + 1))
-    np.add.at(table, (token_N, class_N), 1)
+    """Count points by (cluster, class), whatever the names of either; raise ValueError for no points or unequal lengths.
+
+    >>> contingency(np.array([9, 9, 4]), np.array([-1, 2, 2])).tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+    """
+    if len(token_N) == 0 or len(token_N) != len(class_N):
+        raise ValueError(f"{len(token_N)} tokens and {len(class_N)} classes; give one class a token, and at least one")
+    tokens, row_N = np.unique(token_N, return_inverse=True)
+    classes, column_N = np.unique(class_N, return_inverse=True)
+    table = np.zeros((len(tokens), len(classes)))
+    np.add.at(table, (row_N, column_N), 1)
     return table
 
 
