@@ -62,6 +62,19 @@ def test_inertia_is_as_good_as_scikit_learns():
     assert min(ours) < 1.001 * cluster.KMeans(8, n_init=10, random_state=0).fit(x).inertia_
 
 
+def test_seeds_fall_into_every_one_of_far_apart_clusters():
+    x = np.repeat(np.arange(8.0)[:, None] * 100, 50, 0) + np.random.default_rng(0).normal(0, 1e-3, (400, 1))
+    for seed in range(20):
+        assert len(np.unique(hkmeans.seed_centroids(x, 8, np.random.default_rng(seed)).round(-2))) == 8
+
+
+def test_a_child_that_no_point_reaches_is_unused_and_zero():
+    x = np.array([[1.0], [1.0 + 5e-8]])                             # two values in float64, one in float32
+    tree = fit(x, 3, 2, np.random.default_rng(0))
+    assert tree.leaf_used.sum() == 1 and tree.leaf_used[tree.encode(x)].all()
+    assert not tree.centroids[0][~tree.used[0]].any()
+
+
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_encoding_descends_to_the_nearest_used_child_at_every_level(offset):
     x = blobs(n=300) + np.float32(offset)
