@@ -14,9 +14,10 @@ from matplotlib.image import imread
 from minivbert.kitchen import __main__ as command
 from minivbert.kitchen import film, voice
 from minivbert.kitchen.__main__ import main
-from minivbert.kitchen.film import clips_of_show, make_show, show_rngs, soundtrack, write_show
+from minivbert.kitchen.film import clips_of_show, develop, make_show, show_rngs, soundtrack, write_show
 from minivbert.kitchen.narrate import Sentence
 from minivbert.kitchen.recipes import ACTIONS, CLIP_SECONDS, DISHES, Show, World
+from minivbert.tokens.frames import clips_of
 from minivbert.kitchen.voice import RATE, find_flite, letter_times, speak, words_of
 
 needs_flite = pytest.mark.skipif(find_flite() is None, reason="flite is not installed")
@@ -65,6 +66,15 @@ def test_the_film_holds_every_drawn_frame_at_its_time(tmp_path):
         error = [np.abs(frames[30 * k:30 * k + 30] - drawn[30 * j:30 * j + 30]).mean() for j in range(5)]
         assert np.argmin(error) == k
     assert 0 <= len(pcm) / RATE - 5 * CLIP_SECONDS < 0.13
+
+
+def test_developed_clips_are_the_pixels_of_the_film_and_depend_on_no_other_clip(tmp_path):
+    write_show(TALK, tmp_path / "show", np.random.default_rng(1), voice=beep)
+    drawn = list(clips_of_show(TALK, np.random.default_rng(1)))
+    shown = np.stack(list(develop(drawn)))
+    np.testing.assert_array_equal(shown, np.stack(list(clips_of(tmp_path / "show.mp4"))))
+    np.testing.assert_array_equal(next(develop(drawn[3:4])), shown[3])
+    np.testing.assert_array_equal(np.stack(list(develop(drawn, [0, 29]))), shown[:, [0, 29]])
 
 
 def test_sound_starts_and_stops_when_the_truth_says(tmp_path):

@@ -174,3 +174,15 @@ def test_taps_collect_a_map_a_layer():
         "0.self": (B, 2, T, T),
         "1.self": (B, 2, T, T),
     }
+
+
+@pytest.mark.parametrize("positions, same", [("part", True), ("row", False)])
+def test_positions_of_the_video_begin_anew_or_go_on(positions, same):
+    """[CLS] [>] v v v and [CLS] w w [>] v v v: the video tokens enter alike if, and only if, each part has its own positions."""
+    net = model(positions=positions)
+    video = [VT + 1, VT + 4, VT + 2]
+    alone, after = torch.tensor([[2, VT, *video]]), torch.tensor([[2, 7, 8, VT, *video]])
+    x, y = (net.embed(ids, (ids > VT).long())[0, -3:] for ids in (alone, after))
+    assert torch.equal(x, y) == same
+    with pytest.raises(ValueError, match="'column'.*'row' or 'part'"):
+        model(positions="column")

@@ -7,7 +7,7 @@ import numpy as np
 
 from minivbert.kitchen.foods import FOODS, HANDLE, piece, scatter, whole
 from minivbert.kitchen.scenery import STEEL, STEEL_DARK, hand, vessel
-from minivbert.kitchen.sprites import mix, paste, sprite, turned
+from minivbert.kitchen.sprites import left_of, mix, paste, sprite, turned
 
 
 def cut_scene(tool, cut, strokes, tall):
@@ -15,9 +15,14 @@ def cut_scene(tool, cut, strokes, tall):
 
     def scene(still, food, phase, progress, look, x, y, places):
         vessel(still, "board", look, x, y)
+        _, flesh, _, _, b = FOODS[food]
         left = (1.0, 0.55, 0.0)[phase] - (0.06, 0.1, 0.0)[phase] * progress
         if left:
-            paste(still, sprite(whole(food, round(left, 1))), x - 18, y - 1)
+            rest = left_of(sprite(whole(food)), left)
+            paste(still, rest, x - 18, y - 1)
+            if phase:
+                face = sprite((("ellipse", 0, 0, 2.2, b * 0.85, 0, flesh),))
+                paste(still, face, x - 19 + rest.x + rest.adds.shape[1], y - 1)
         n = ((1, 7, 14) if cut == "slice" else (3, 14, 34))[phase] + (phase > 0) * int(2 * progress)
         scatter(
             still,

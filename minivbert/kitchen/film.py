@@ -12,6 +12,7 @@ Not stated in the paper, our choice: everything here; the paper films nothing.
 
 Try: write_show(make_show(World(), 0, 0), "show", show_rngs(0, 0)[1])
 """
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -24,11 +25,12 @@ from minivbert.kitchen.draw import draw_clip
 from minivbert.kitchen.narrate import narrate
 from minivbert.kitchen.recipes import ACTIONS, CLIP_SECONDS, DISHES
 from minivbert.kitchen.voice import RATE, speak
-from minivbert.tokens.frames import CLIP_FRAMES, FPS
+from minivbert.tokens.frames import CLIP_FRAMES, FPS, TRUE_COLOURS
 
 CLIP_SAMPLES = round(CLIP_SECONDS * RATE)
-# one thread and plain C: x264's fast routines write other bytes from one run to the next for the same frames
-X264 = {"crf": "23", "preset": "medium", "g": str(CLIP_FRAMES), "threads": "1", "x264-params": "no-asm=1"}
+# Each clip is a group of pictures of its own at a constant quantizer, so that what a player shows of it depends on it alone.
+# One thread and plain C: x264's fast routines write other bytes from one run to the next for the same frames.
+X264 = {"qp": "25", "preset": "superfast", "threads": "1", "x264-params": "no-asm=1:scenecut=0:bframes=0"}
 AAC_BITS = 24_000
 
 
@@ -53,6 +55,25 @@ def clips_of_show(show, rng, at=range(CLIP_FRAMES)):
     for action, phase, child in zip(show.action, show.phase, rng.spawn(len(show.action))):
         verb, ingredient = ACTIONS[action]
         yield draw_clip(verb, ingredient, int(phase), show.style, child, at)
+
+
+def develop(clips, at=range(CLIP_FRAMES)):
+    """Send clips (T, H, W, 3) uint8, all of one length T, through H.264 in memory, as `write_show` does.
+
+    Yields what a player shows of each: its frames `at`, (len(at), H, W, 3) uint8, the very pixels that the .mp4 holds.
+    """
+    clips = list(clips)
+    file, at = io.BytesIO(), set(at)
+    _encode(file, clips)
+    file.seek(0)
+    shown = []
+    with av.open(file) as film:
+        for n, frame in enumerate(film.decode(video=0)):
+            if n % len(clips[0]) in at:
+                shown.append(frame.to_ndarray(format="rgb24", interpolation=TRUE_COLOURS))
+            if len(shown) == len(at):
+                yield np.stack(shown)
+                shown = []
 
 
 def soundtrack(show, voice=speak):
@@ -102,7 +123,7 @@ def write_show(show, path_stem, rng, voice=speak, dishes=tuple(DISHES), **about)
         sentence["words"] = times
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in truth.items())
     text = f"{{\n{lines}\n}}\n"
-    replace_file(f"{path_stem}.mp4", lambda path: _encode(path, clips_of_show(show, rng), pcm))
+    replace_file(f"{path_stem}.mp4", lambda path: _encode(str(path), clips_of_show(show, rng), pcm))
     if show.sentences:
         replace_file(f"{path_stem}.vtt", lambda path: path.write_text(captions(show), encoding="utf-8"))
     else:
@@ -111,22 +132,28 @@ def write_show(show, path_stem, rng, voice=speak, dishes=tuple(DISHES), **about)
     return truth
 
 
-def _encode(path, clips, pcm):
-    """Write clips (30, H, W, 3) and their sound, 1.5 s of it after each clip, as one .mp4."""
-    with av.open(str(path), "w", format="mp4") as out:
-        video = out.add_stream("libx264", rate=FPS, options=X264, width=96, height=96, pix_fmt="yuv420p")
-        audio = out.add_stream("aac", rate=RATE, layout="mono", bit_rate=AAC_BITS)
+def _encode(file, clips, pcm=None):
+    """Write clips (T, H, W, 3) and, if given, their sound, 1.5 s of it after each clip, as one .mp4."""
+    with av.open(file, "w", format="mp4") as out:
+        video, audio = None, None
         for k, clip in enumerate(clips):
+            if not video:
+                T, height, width, _ = clip.shape
+                video = out.add_stream("libx264", rate=FPS, options=X264 | {"g": str(T)}, width=width, height=height, pix_fmt="yuv420p")
+                audio = None if pcm is None else out.add_stream("aac", rate=RATE, layout="mono", bit_rate=AAC_BITS)
             for n, image in enumerate(clip):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame.pts, frame.time_base = k * CLIP_FRAMES + n, Fraction(1, FPS)
+                frame.pts, frame.time_base = k * T + n, Fraction(1, FPS)
                 out.mux(video.encode(frame))
+            if not audio:
+                continue
             first = k * CLIP_SAMPLES
             sound = av.AudioFrame.from_ndarray(pcm[None, first:first + CLIP_SAMPLES], "s16", "mono")
             sound.pts, sound.sample_rate, sound.time_base = first, RATE, Fraction(1, RATE)
             out.mux(audio.encode(sound))
         out.mux(video.encode())
-        out.mux(audio.encode())
+        if audio:
+            out.mux(audio.encode())
 
 
 def _clock(seconds):

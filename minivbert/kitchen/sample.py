@@ -1,8 +1,9 @@
 """Rebuild the data sample: python -m minivbert.kitchen.sample --out data_sample [--work runs/sample]
 
-    1. draw clips of every (action, phase, style) and train MiniS3D to tell (action, phase)          -> weights/mini_s3d.safetensors
-    2. film 3,000 shows: draw, extract features; fit the k-means tree on those that are not held out  -> corpus/tree.npz
+    1. film clips of every (action, phase, style) and train MiniS3D to tell (action, phase)          -> weights/mini_s3d.safetensors
+    2. film 3,000 shows, extract features; fit the k-means tree on those that are not held out  -> corpus/tree.npz
        and keep the middle frame of each visual word's exemplar                                      -> corpus/exemplars.npz
+       and how far the clips lie from their centroids                                                -> corpus/distances.npy
     3. film clips of every (action, phase, style) once more and measure P(token | ...)               -> corpus/emission.npz
     4. sample 27,000 further shows directly from the measured table, no rendering                     -> corpus/*.npy
     5. film the first 24 of the 3,000 shows, held-out ones, as .mp4 with sound and captions           -> videos/
@@ -10,7 +11,8 @@
 Every stage keeps its result in the work folder, so that a killed call goes on. Seeds: 0 for the filmed shows, 1 for what MiniS3D
 learns from, 2 for what the table is measured on, 3 for the sampled shows. No pixel is shared between them.
 
-The corpus' features come from drawn frames; the videos' from H.264. That both give the same tokens is measured, not assumed.
+Whatever MiniS3D sees has been through H.264, as the .mp4 files have: what a codec does to colours moves clips from one visual word
+to another, so a corpus of drawn frames would not be the corpus of the films (9 clips in 10 kept their word).
 """
 import itertools
 import multiprocessing
@@ -22,28 +24,32 @@ from tqdm import tqdm
 
 from minivbert.files import file_hash, replace_file
 from minivbert.kitchen.draw import draw_clip
-from minivbert.kitchen.film import clips_of_show, make_show, show_rngs, write_show
+from minivbert.kitchen.film import clips_of_show, develop, make_show, show_rngs, write_show
 from minivbert.kitchen.measure import measure, sample_tokens
 from minivbert.kitchen.narrate import all_words
 from minivbert.kitchen.recipes import ACTIONS, PHASES, STYLES, World
 from minivbert.options import Parser, fail
 from minivbert.tokens.corpus import write_corpus
+from minivbert.tokens.domain import write_distances
 from minivbert.tokens.features import FRAMES_SEEN, MiniS3D, fit_mini, load_mini, save_mini, shrink
 from minivbert.tokens.hkmeans import exemplars, fit
 from minivbert.tokens.wordpiece import SPECIALS, WordPiece
 
 FILMED, SAMPLED, VIDEOS, HELD_OUT = 3000, 27000, 24, 600
-LEARNED, MEASURED = 16, 160            # clips of each (action, phase, style) to train MiniS3D on, and to measure the table on
+LEARNED, MEASURED = 16, 240            # clips of each (action, phase, style) to train MiniS3D on, and to measure the table on
 STEPS = 3000                           # of MiniS3D's training, 32 clips each
-CLUSTERS, LEVELS = 6, 3
+CLUSTERS, LEVELS = 15, 2
 CELLS = [(a, p, s) for a in range(len(ACTIONS)) for p in range(PHASES) for s in range(STYLES)]
 MODEL = None                           # each process's own, set by `_start`
 
 
-def draw_cell(cell, rng):
-    """Draw what MiniS3D sees of one clip of (action, phase, style): (10, 48, 48, 3) uint8."""
+def film_cell(cell, n, rng):
+    """Film n clips of (action, phase, style), as MiniS3D sees them: (n, 10, 48, 48, 3) uint8.
+
+    Only the frames that it looks at are drawn and encoded, for speed.
+    """
     action, phase, style = cell
-    return shrink(draw_clip(*ACTIONS[action], phase, style, rng, FRAMES_SEEN)[None])[0]
+    return shrink(np.stack(list(develop((draw_clip(*ACTIONS[action], phase, style, rng, FRAMES_SEEN) for _ in range(n)), range(10)))))
 
 
 def _start(weights):
@@ -54,7 +60,7 @@ def _start(weights):
 
 def _draw_learned(i):
     rng = np.random.default_rng([1, i])
-    return np.stack([draw_cell(CELLS[i], rng) for _ in range(LEARNED)])
+    return film_cell(CELLS[i], LEARNED, rng).numpy()
 
 
 def _embed(seen_NTHW3):
@@ -64,12 +70,12 @@ def _embed(seen_NTHW3):
 
 def _measure_cell(i):
     rng = np.random.default_rng([2, i])
-    return _embed(torch.stack([draw_cell(CELLS[i], rng) for _ in range(MEASURED)]))
+    return _embed(film_cell(CELLS[i], MEASURED, rng))
 
 
 def _film(i):
     show, picture = make_show(World(), 0, i), show_rngs(0, i)[1]
-    return _embed(torch.cat([shrink(clip[None]) for clip in clips_of_show(show, picture, FRAMES_SEEN)]))
+    return _embed(shrink(np.stack(list(develop(clips_of_show(show, picture), FRAMES_SEEN)))))
 
 
 def _sample(job):
@@ -132,6 +138,7 @@ def build(out, work):
     seen = np.asarray(features[offsets[HELD_OUT]:])
     tree = fit(seen, CLUSTERS, LEVELS, np.random.default_rng(0))
     tree.save(corpus / "tree.npz")
+    write_distances(corpus, tree, seen)
     keep_exemplars(corpus / "exemplars.npz", exemplars(tree, seen) + offsets[HELD_OUT], tree.leaf_used, shows, offsets)
     measured = kept(work / "measured.npy", lambda: np.concatenate(spread(_measure_cell, range(len(CELLS)), "measure", weights)))
     emission, error = measure(tree.encode(measured).reshape(len(ACTIONS), PHASES, STYLES, MEASURED), CLUSTERS ** LEVELS)

@@ -84,6 +84,12 @@ def faded(picture, share):
     return Sprite(picture.adds * share, picture.lets * share + (1 - share), picture.x, picture.y)
 
 
+def left_of(picture, share):
+    """Cut a sprite straight down: keep its left share, 0 to 1, where it lies."""
+    kept = max(1, round(share * picture.adds.shape[1]))
+    return Sprite(picture.adds[:, :kept], picture.lets[:, :kept], picture.x, picture.y)
+
+
 def paste(canvas, picture, x, y):
     """Lay a sprite over a canvas (H, W, 3) float32 0..255, its middle at the pixel nearest (x, y)."""
     adds, lets, x0, y0 = picture

@@ -12,6 +12,8 @@ Axes: B rows, T tokens, M masked positions, R wanted positions, D width, Vt text
 centroids, U used ones, F features.
 
 Differs from, or not stated in, the paper:
+- `positions="part"` numbers the video's tokens from 2 on, as in an input without text, however long the text is:
+  so what is learnt of neighbouring clips holds in every input. "row" is BERT's way.
 - Token types: not stated; every reimplementation has them.
 - Logits are computed at the M masked positions only, over the masked token's own modality, not over the joint
   vocabulary.
@@ -47,6 +49,8 @@ class VideoBERT(nn.Module):
         """Build and initialise. config: `ModelConfig`; seed: of the initial weights, N(0, init_std)."""
         super().__init__()
         self.config, c = config, config
+        if c.positions not in ("row", "part"):
+            raise ValueError(f"positions {c.positions!r}: choose 'row' or 'part'")
         self.token_table = nn.Embedding(c.text_vocab + 1 + c.visual_vocab, c.width)
         self.position_table = nn.Embedding(c.max_positions, c.width)
         self.type_table = nn.Embedding(2, c.width)
@@ -74,7 +78,11 @@ class VideoBERT(nn.Module):
             raise ValueError(
                 f"got {T} tokens, expected at most {self.config.max_positions} (max_positions); cut the input"
             )
-        x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + self.position_table.weight[:T]
+        position_TD = self.position_table.weight[:T]
+        if self.config.positions == "part":
+            at_T = torch.arange(T, device=ids_BT.device)
+            position_TD = self.position_table(torch.where(types_BT == 1, types_BT.cumsum(1) + 1, at_T))
+        x_BTD = self.token_table(ids_BT) + self.type_table(types_BT) + position_TD
         return dropout(self.norm(x_BTD), self.config.dropout if self.training else 0.0)
 
     def text_logits(self, hidden_BTD, at_BM=None):

@@ -175,7 +175,7 @@ class Batches:
                 ("text", is_text, regime != "video", self.config.max_text, self.text_range),
                 ("video", is_video, has_video, self.config.max_video, self.video_range)):
             M = slots(self.rate, min(T - 2, most)) if wanted else 0
-            ids, at, label, weight = mask(ids, candidate, self.rate, M, vocab.mask, span, rng, corrupt=self.training)
+            ids, at, label, weight = mask(ids, candidate, self.rate, M, vocab.mask, span, rng, corrupt=self.training and self.config.corrupt)
             masked |= {f"{name}_at": at, f"{name}_label": label - (span[0] if name == "video" else 0),
                        f"{name}_weight": weight}
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v))
