@@ -84,15 +84,16 @@ class Config:
 
 
 PRESETS = {
-    # Two CPU cores, at most 5 minutes. Departs from BERT's recipe: pre-norm; three wide layers for four; Muon for the blocks'
+    # Two CPU cores, at most 5 minutes. Departs from BERT's recipe: pre-norm; two wide layers for four; Muon for the blocks'
     # matrices; 40 % masked, always by [MASK]; positions anew where the video begins; larger initial weights; no dropout (every input is
     # drawn anew); more rows of video-text. docs/log.md has the figure of each.
-    "tiny": Config("tiny", ModelConfig(width=192, layers=3, feed_forward=384, norm="pre", positions="part", dropout=0.0,
+    "tiny": Config("tiny", ModelConfig(width=192, layers=2, feed_forward=576, norm="pre", positions="part", dropout=0.0,
                                        max_positions=64, init_std=0.05),
-                   InputConfig(rows=(32, 64, 160), mask_rate=0.4, corrupt=False),
-                   TrainConfig(steps=2000, lr=4e-3, muon_lr=0.02, beta2=0.99, precision="auto", log_every=50, eval_every=500)),
+                   InputConfig(rows=(16, 64, 176), mask_rate=0.4, corrupt=False),
+                   TrainConfig(steps=3200, lr=4e-3, muon_lr=0.02, beta2=0.99, precision="auto", log_every=50, eval_every=800)),
     # The same size by BERT's recipe (Devlin et al. 2018): post-norm, AdamW, 15 % masked, dropout 0.1. Exports as a BERT.
-    "bert": Config("bert", ModelConfig(max_positions=64), InputConfig(rows=(32, 96, 128)), TrainConfig(steps=1400, eval_every=350)),
+    "bert": Config("bert", ModelConfig(width=192, layers=2, feed_forward=576, max_positions=64), InputConfig(rows=(16, 64, 176)),
+                   TrainConfig(steps=3200, eval_every=800)),
     # BERT-base: one GPU, hours. Not run here.
     "base": Config("base", ModelConfig(width=768, layers=12, heads=12, feed_forward=3072),
                    InputConfig(rows=(64, 64, 64), max_text=96, max_video=64, bucket=32), TrainConfig(steps=100_000, lr=1e-4)),

@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 
 matplotlib.use("Agg")
@@ -152,4 +153,85 @@ def plot_first_look(frames, visual, words, word_at, clip_at, word_guesses, clip_
             spine.set(color=COLOURS["video"], linewidth=2.5 if right else 0.5)
     rights[len(rights) // 2].set_title("the hidden moment: the model's three best visual words", fontsize=10, color=COLOURS["video"])
     replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=130))
+    plt.close(figure)
+
+
+LEVEL_COLOURS = ("#0072B2", "#D55E00")
+
+
+def plot_ablations(differences, path):
+    """Draw what each change does to each figure, in points against the baseline: seeds as dots, mean and margin as a bar; write a PNG.
+
+    differences: {(kind of input, part): {level: [(row, points of each seed, margin)]}}, at most two levels. What lies far outside is
+    told at the edge.
+    """
+    kinds, parts = (list(dict.fromkeys(key[i] for key in differences)) for i in (0, 1))
+    figure, axes = plt.subplots(len(kinds), len(parts), figsize=(12.5, 3.9 * len(kinds)), layout="constrained", sharey=True, squeeze=False)
+    for (kind, part), levels in differences.items():
+        ax = axes[kinds.index(kind), parts.index(part)]
+        means = np.abs([np.mean(points) for rows in levels.values() for _, points, _ in rows])
+        limit = max(2.0, 2.0 * float(np.quantile(means, 0.7)))
+        for k, (level, rows) in enumerate(levels.items()):
+            for y, (_, points, margin) in enumerate(rows):
+                y, mean = y + 0.32 * (k - 0.5), float(np.mean(points))
+                if abs(mean) > limit:
+                    side = np.sign(mean)
+                    ax.annotate(f"{mean:+.0f}", (side * limit * 0.98, y), ha="right" if side > 0 else "left", va="center", fontsize=8,
+                                color=LEVEL_COLOURS[k])
+                    continue
+                ax.errorbar(mean, y, xerr=margin, color=LEVEL_COLOURS[k], fmt="s", markersize=4, linewidth=1.4)
+                ax.plot(points, [y] * len(points), ".", color=LEVEL_COLOURS[k], alpha=0.5, markersize=4)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set(xlim=(-limit, limit), yticks=range(len(rows)), yticklabels=[name for name, *_ in rows])
+        ax.set_title(f"{part.capitalize()}, {kind} inputs", fontsize=10)
+        ax.set_xlabel("points of pairs told apart" if part == "alignment" else "points of the way to the floor")
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].invert_yaxis()
+    handles = [plt.Line2D([], [], color=colour, marker="s", markersize=4, label=f"narration {level}")
+               for colour, level in zip(LEVEL_COLOURS, levels)]
+    figure.legend(handles=handles, frameon=False, fontsize=9, loc="outside lower center", ncols=2)
+    figure.suptitle("One change at a time against the baseline: left of the line is worse; a bar across the line is no difference", fontsize=11)
+    replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=130))
+    plt.close(figure)
+
+
+def plot_time_to_floor(runs, closed, below, path):
+    """Draw how runs come to the floor: what is left of the way, on a logarithmic scale, and alignment accuracy, against seconds; write a PNG.
+
+    runs: a dict each, {"text", "video": [(seconds, share of the way)], "alignment": [(seconds, accuracy)], "ceiling": accuracy};
+    closed: the bar for the share; below: the bar for alignment, below the ceiling.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", width_ratios=(1.25, 1))
+    for n, curves in enumerate(runs):
+        for part in ("text", "video"):
+            seconds, share = np.array(curves[part]).T
+            left.plot(seconds, np.clip(1 - share, 1e-3, 1), "-o", color=COLOURS[part], markersize=3, linewidth=1.2, alpha=0.8,
+                      label=None if n else part)
+        right.plot(*zip(*curves["alignment"]), "-o", color=COLOURS["alignment"], markersize=3, linewidth=1.2, alpha=0.8)
+    left.axhline(1 - closed, color="black", linestyle="--", linewidth=1)
+    left.annotate(f"bar: {closed:.0%}", (0.01, 1 - closed), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
+    left.set_yscale("log")
+    ticks = [share for share in (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99) if 1 - share >= left.get_ylim()[0]]
+    left.set_yticks([1 - share for share in ticks], [f"{share:.0%}" for share in ticks])
+    left.minorticks_off()
+    left.invert_yaxis()
+    left.set_ylabel("of the way from unigram to floor")
+    last = {part: [curves[part][-1][1] for curves in runs] for part in ("text", "video", "alignment")}
+    told = ", ".join(f"{part} {np.mean(last[part]):.1%}" for part in ("text", "video"))
+    seeds = f"{len(runs)} seed{'s' * (len(runs) > 1)}"
+    left.set_title(f"Cloze: {told} of the way in {max(c['text'][-1][0] for c in runs):.0f} s ({seeds})", fontsize=10)
+    left.legend(frameon=False, fontsize=9, loc="lower right")
+    ceiling = np.mean([curves["ceiling"] for curves in runs])
+    for value, style, label, side in ((ceiling, "-", "ceiling: exact Bayes", "bottom"), (ceiling - below, "--", "bar: 1 point below", "top"),
+                                      (0.5, ":", "chance", "top")):
+        right.axhline(value, color="black", linestyle=style, linewidth=1)
+        right.annotate(label, (0.01, value), xycoords=("axes fraction", "data"), va=side, fontsize=9)
+    right.set(ylabel="pairs told apart", ylim=(0.45, min(1.0, ceiling + 0.05)))
+    right.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=0))
+    right.set_title(f"Alignment: {np.mean(last['alignment']):.1%} where {ceiling:.1%} is possible", fontsize=10)
+    for ax in (left, right):
+        ax.set_xlabel("seconds of training")
+        ax.set_xlim(left=0)
+        ax.spines[["top", "right"]].set_visible(False)
+    replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=150))
     plt.close(figure)

@@ -1,11 +1,12 @@
-"""Turn a folder of videos into a corpus: python -m minivbert.prepare FOLDER --out CORPUS [--tree FILE] [--features mini|s3d] ...
+"""Turn a folder of videos into a corpus: python -m minivbert.prepare FOLDER --out CORPUS [--tree FILE] [--asr MODEL] ...
 
     video file -> frames at 20 fps -> clips of 30 -> features -> hierarchical k-means -> visual tokens
-    captions beside it (.vtt, .srt) -> sentences -> WordPiece ids
+    captions beside it (.vtt, .srt, .json3), or with --asr its sound -> timed words -> sentences -> WordPiece ids
 
 VideoBERT, section 4. Each video's features and sentences are kept in CORPUS/videos as soon as they are known, so that a call
 that was killed goes on where it stopped. A broken file is named, left out and listed at the end; the exit code is then 1. A
-broken caption file costs a video its speech, not its pictures.
+broken caption file or sound track costs a video its speech, not its pictures. As in the paper, speech in another language than English is
+not used: such a video feeds the video-only regime. meta.json lists every video's language (null: nothing said, or nothing known).
 
 Not stated in the paper, our choice: every tenth video is held out; the vocabulary is learned from the captions unless one is
 given (the paper uses BERT's).
@@ -13,6 +14,7 @@ given (the paper uses BERT's).
 import json
 import multiprocessing
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,23 +25,32 @@ from minivbert.config import DATA_SAMPLE
 from minivbert.files import file_hash, replace_file
 from minivbert.options import Parser, fail
 from minivbert.plot import plot_visual_words
-from minivbert.tokens.captions import captions_beside, read_captions, sentences_of
+from minivbert.tokens.caption_files import is_english, language_of
+from minivbert.tokens.captions import captions_beside, is_punctuated, read_captions, sentences_of
 from minivbert.tokens.corpus import write_corpus
 from minivbert.tokens.features import open_extractor
 from minivbert.tokens.frames import VideoError, clips_of
 from minivbert.tokens.hkmeans import Tree, exemplars, fit
+from minivbert.tokens.punctuate import load_punctuator, restore
+from minivbert.tokens.speech import Recogniser
 from minivbert.tokens.wordpiece import WordPiece
+from minivbert.transcribe import PUNCTUATOR, SUFFIXES, sentences_heard
 
-SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"}
 PROCESSES = 2
 CLIPS_A_BATCH = 16            # clips held in memory at a time, a process
-EXTRACTOR = None              # each process's own, set by `_start`
+EXTRACTOR = RECOGNISER = None              # each process's own, set by `_start`
 
 
-def _start(features, weights):
-    global EXTRACTOR
+def _start(features, weights, asr):
+    global EXTRACTOR, RECOGNISER
     torch.set_num_threads(1)
     EXTRACTOR = open_extractor(features, weights)
+    RECOGNISER = Recogniser(asr, threads=1) if asr else None
+
+
+@cache
+def _punctuator():
+    return load_punctuator(PUNCTUATOR)
 
 
 def _describe(job):
@@ -58,22 +69,35 @@ def _describe(job):
         features.append(EXTRACTOR(np.stack(batch)))
     if not features:
         return video, f"{video}: {clips.dropped} frames at 20 fps, shorter than one clip of 30; take it out of the folder"
-    sentences, complaint = [], ""
-    captions = captions_beside(video)
-    if captions is not None:
-        try:
-            sentences = sentences_of(read_captions(captions))
-        except ValueError as error:
-            complaint = f"{error} (the video is kept as one without speech)"
-    replace_file(target, lambda path: np.savez(path, features=np.concatenate(features), dropped=clips.dropped,
-                                               sentences=json.dumps(sentences), complaint=complaint, mark=mark))
+    sentences, language, complaint = [], None, ""
+    try:
+        sentences, language = _speech(video)
+    except ValueError as error:
+        complaint = f"{error} (the video is kept as one without speech)"
+    replace_file(target, lambda path: np.savez(path, features=np.concatenate(features), dropped=clips.dropped, mark=mark,
+                                               sentences=json.dumps(sentences), language=language or "", complaint=complaint))
     return video, complaint
 
 
-def _mark(video, features, weights_hash):
-    """Name what a video's .npz was made of, so that a changed file or other weights are not taken for it."""
-    sizes = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in (video, captions_beside(video)) if p is not None]
-    return json.dumps([features, weights_hash, sizes])
+def _speech(video):
+    """Give a video's English sentences [(sentence, start, end)] and its language, from the captions beside it or from its sound."""
+    captions = captions_beside(video)
+    if captions is not None:
+        words, language = read_captions(captions), language_of(captions)
+        if not is_english(language):
+            return [], language
+        return sentences_of(words) if is_punctuated(words) else restore(words, _punctuator()), language
+    if RECOGNISER is None:
+        return [], None
+    heard = RECOGNISER.listen(video)
+    return (sentences_heard(heard, _punctuator()) if heard.english else []), heard.language
+
+
+def _mark(video, features, weights_hash, asr):
+    """Name what a video's .npz was made of, so that a changed file, other weights or another recogniser are not taken for it."""
+    captions = captions_beside(video)
+    sizes = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in (video, captions) if p is not None]
+    return json.dumps([features, weights_hash, sizes] + [str(asr)] * (asr is not None and captions is None))
 
 
 def _finished(target, mark):
@@ -85,11 +109,12 @@ def _finished(target, mark):
         return None
 
 
-def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, clusters=6, levels=3, seed=0, progress=False):
+def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, clusters=6, levels=3, seed=0, progress=False, asr=None):
     """Prepare a corpus; return (summary dict, list of sentences about what was left out).
 
     folder: searched for videos, below it too. out: the corpus folder. tree, weights, vocab: files, or None to fit, to take the
-    shipped ones, to learn. clusters, levels: k and d of a new tree. Raises ValueError where nothing can be made.
+    shipped ones, to learn. clusters, levels: k and d of a new tree. asr: the name or folder of a Whisper model that listens to
+    videos without captions; None: they have no speech. Raises ValueError where nothing can be made.
     """
     folder, out = Path(folder), Path(out)
     if features == "mini" and weights is None:
@@ -105,14 +130,16 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
         raise ValueError(f"{tree}: centroids of width {given_tree.centroids[0].shape[1]}, but features {features!r} have "
                          f"{extractor.width}; give the tree that was fitted on these features")
     pieces = WordPiece.read(vocab) if vocab else None
+    if asr:
+        Recogniser(asr)                                       # likewise; and what has a name is fetched once, here
     (out / "videos").mkdir(parents=True, exist_ok=True)
     made_by = file_hash(weights) if weights else "Kinetics-400"
     targets = {v: out / "videos" / (str(v.relative_to(folder)).replace(os.sep, "__") + ".npz") for v in videos}
-    marks = {v: _mark(v, features, made_by) for v in videos}
+    marks = {v: _mark(v, features, made_by, asr) for v in videos}
     todo = [(v, targets[v], marks[v]) for v in videos if _finished(targets[v], marks[v]) is None]
     broken = {}
     if todo:
-        with multiprocessing.get_context("spawn").Pool(min(PROCESSES, len(todo)), _start, (features, weights)) as pool:
+        with multiprocessing.get_context("spawn").Pool(min(PROCESSES, len(todo)), _start, (features, weights, asr)) as pool:
             for video, complaint in tqdm(pool.imap_unordered(_describe, todo), total=len(videos), unit="video",
                                          initial=len(videos) - len(todo), disable=not progress, dynamic_ncols=True):
                 if complaint:
@@ -136,12 +163,14 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     sentences = [[(ids, start, end) for text, start, end in list_ if (ids := pieces.encode(text))] for list_ in spoken]
     held_out = rng.permutation(len(done))[:-(-len(done) // 10)] if len(done) > 1 else []
     names = [str(v.relative_to(folder)) for v in done]
+    languages = [str(one["language"]) or None for one in done.values()]
     write_corpus(out, np.split(tokens, offsets[1:-1]), sentences, pieces, fitted.k ** fitted.depth, np.sort(held_out),
-                 names=names, features=features, weights_sha256=made_by, tree_sha256=file_hash(out / "tree.npz"))
+                 names=names, languages=languages, features=features, weights_sha256=made_by, tree_sha256=file_hash(out / "tree.npz"))
     _picture(out / "visual_words.png", list(done), fitted, features_NF, tokens, offsets)
     summary = {"videos": len(done), "clips": len(tokens), "minutes": len(tokens) * 1.5 / 60,
                "visual words used": f"{len(np.unique(tokens))} of {fitted.k ** fitted.depth}",
-               "videos with speech": sum(bool(s) for s in sentences), "sentences": sum(map(len, sentences)),
+               "videos with speech": sum(bool(s) for s in sentences),
+               "videos in another language": sum(not is_english(language) for language in languages), "sentences": sum(map(len, sentences)),
                "frames after the last whole clip": sum(int(one["dropped"]) for one in done.values()),
                "left out or in part": len(complaints)}
     return summary, complaints
@@ -181,11 +210,13 @@ def _picture(path, videos, tree, features_NF, tokens, offsets, most=60):
 def main(argv=None):
     """Run the command."""
     parser = Parser(prog="python -m minivbert.prepare", description=__doc__.split("\n")[0])
-    parser.add_argument("folder", help="folder of videos, with .vtt or .srt captions beside them where there is speech")
+    parser.add_argument("folder", help="folder of videos, with .vtt, .srt or .json3 captions beside them where there is speech")
     parser.add_argument("--out", required=True, help="corpus folder to write")
     parser.add_argument("--features", default="mini", choices=("mini", "s3d"),
                         help="mini: the small network trained on the kitchen; s3d: torchvision's S3D, for real videos")
     parser.add_argument("--weights", help="the network's weights, a file (left out: the shipped ones for mini, Kinetics-400 for s3d)")
+    parser.add_argument("--asr", metavar="MODEL", help="recognise the speech of videos without captions: a Whisper model's name (tiny.en; "
+                        "tiny, base, ... know other languages too) or its folder; needs requirements-asr.txt")
     parser.add_argument("--tree", help="reuse this tree.npz instead of fitting one")
     parser.add_argument("--vocab", help="reuse this vocab.txt (BERT's, say) instead of learning one from the captions")
     parser.add_argument("--clusters", type=int, default=6, help="k of a new tree (the paper: 12)")
@@ -194,7 +225,7 @@ def main(argv=None):
     o = parser.parse_args(argv)
     try:
         summary, complaints = prepare(o.folder, o.out, o.tree, o.features, o.weights, o.vocab, o.clusters, o.levels, o.seed,
-                                      progress=True)
+                                      progress=True, asr=o.asr)
     except (ValueError, OSError) as error:
         fail(error)
     for key, value in summary.items():

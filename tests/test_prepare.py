@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from minivbert.config import DATA_SAMPLE
+from minivbert import prepare as command_module
 from minivbert.prepare import prepare
 from minivbert.tokens.corpus import Corpus
+from minivbert.tokens.frames import VideoError
+from minivbert.tokens.speech import Speech
 from test_frames import CARPHONE, COCKATOO
 
 ROOT = Path(__file__).parent.parent
@@ -145,3 +148,70 @@ def test_real_clips(tmp_path, fetched):
     made = Corpus.open(tmp_path / "out")
     clips = dict(zip(made.meta["names"], np.diff(made.visual_offsets).tolist()))
     assert clips == {"cockatoo.mp4": 9, "carphone_pristine.mp4": 2}
+
+
+# ------------------------------------------------------------------------------ where the speech comes from
+
+
+def test_speech_in_another_language_is_written_down_and_not_used(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    copy_shows(folder, [3, 8])
+    (folder / "show_003.vtt").write_text("WEBVTT\nLanguage: de\n\n00:01.000 --> 00:02.000\nWir schneiden das Brot.\n")
+    (folder / "show_008.vtt").write_text("WEBVTT\nLanguage: en-GB\n\n00:01.000 --> 00:02.000\nwe cut the bread.\n")
+    summary, complaints = prepare(folder, tmp_path / "out", tree=TREE)
+    made = Corpus.open(tmp_path / "out")
+    assert not complaints and made.meta["languages"] == ["de", "en-GB"] and made.sentence_video[:].tolist() == [1]
+    assert (summary["videos"], summary["videos with speech"], summary["videos in another language"]) == (2, 1, 1)
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """Make this process a worker with --asr whose recogniser hears what the file's name says, and a punctuator that cuts everywhere."""
+    class Ear:
+        def listen(self, video):
+            if "deaf" in video.name:
+                raise VideoError(f"{video}: its sound cannot be read")
+            language = {"silent": None, "german": "de"}.get(video.stem, "en")
+            return Speech([("add", 0.1, 0.4), ("salt", 0.5, 1.2)] if language else [], 9.0, language, 0.9 if language else 0.0)
+
+    cut = lambda words, punctuator: [(f"{word}.", start, end) for word, start, end in words]
+    monkeypatch.setattr(command_module, "RECOGNISER", Ear())
+    monkeypatch.setattr(command_module, "EXTRACTOR", lambda clips: np.zeros((len(clips), 4), np.float32))
+    monkeypatch.setattr(command_module, "_punctuator", lambda: None)
+    monkeypatch.setattr(command_module, "restore", cut)
+    monkeypatch.setattr("minivbert.transcribe.restore", cut)
+
+
+@pytest.mark.parametrize("name, captions, expected", [
+    ("english", None, ([("add.", 0.1, 0.4), ("salt.", 0.5, 1.2)], "en")), ("german", None, ([], "de")), ("silent", None, ([], None)),
+    ("english", "00:01.000 --> 00:02.000\nStir it.\n", ([("Stir it.", 1.0, 2.0)], None)),
+    ("english", "WEBVTT\nLanguage: fr\n\n00:01.000 --> 00:02.000\nMelangez.\n", ([], "fr")),
+    ("english", "00:01.000 --> 00:03.000\nstir<00:02.000><c> it</c>\n", ([("stir.", 1.0, 2.0), ("it.", 2.0, 3.0)], None)),
+    ("english", "00:01.000 --> 00:03.000\n[Music]\n", ([], None)),
+])
+def test_captions_come_first_then_the_ear_and_the_punctuator_where_marks_are_missing(tmp_path, listening, name, captions, expected):
+    if captions:
+        (tmp_path / f"{name}.vtt").write_text(captions)
+    assert command_module._speech(tmp_path / f"{name}.mp4") == expected
+
+
+def test_a_broken_sound_track_costs_the_speech_and_not_the_pictures(tmp_path, listening):
+    shutil.copy(VIDEOS / "show_003.mp4", tmp_path / "deaf.mp4")
+    video, complaint = command_module._describe((tmp_path / "deaf.mp4", tmp_path / "deaf.npz", "mark"))
+    assert "deaf.mp4: its sound cannot be read (the video is kept as one without speech)" in complaint
+    done = command_module._finished(tmp_path / "deaf.npz", "mark")
+    assert len(done["features"]) == 13 and str(done["sentences"]) == "[]" and str(done["complaint"]) == complaint
+
+
+def test_another_recogniser_makes_only_videos_without_captions_anew(tmp_path):
+    copy_shows(tmp_path, [0, 3])
+    marks = [[command_module._mark(tmp_path / f"show_00{i}.mp4", "mini", "abc", asr) for asr in (None, "tiny.en", "base")] for i in (0, 3)]
+    assert len(set(marks[0])) == 3 and len(set(marks[1])) == 1
+
+
+def test_a_missing_recogniser_is_one_sentence_before_anything_is_made(tmp_path):
+    done = command(VIDEOS, "--out", tmp_path / "out", "--asr", tmp_path)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and str(tmp_path) in done.stderr
+    assert "requirements-asr.txt" in done.stderr or "no Whisper model" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -179,7 +179,7 @@ def test_killed_in_the_middle_it_goes_on(corpus, tmp_path):
     (["--device", "abacus"], "device 'abacus'"),
     (["--resume", "--out", "nowhere"], "nowhere/config.json: not there"),
     (["--steps", "0"], "steps"),
-    (["--heads", "3"], "heads"),
+    (["--heads", "5"], "heads"),
 ])
 def test_bad_options_are_one_sentence_and_exit_code_2(options, says, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+LONG = 96  # queries from which on the fused kernel is faster in training on a CPU, as measured
+
 
 def mask_from_keep(keep_BS, dtype):
     """Turn keep (B, S) bool into the mask (B, 1, 1, S) added to scores: 0 for a token, -inf for padding."""
@@ -28,14 +30,14 @@ def mask_from_keep(keep_BS, dtype):
     return zero_BS.masked_fill(~keep_BS, -torch.inf)[:, None, None]
 
 
-def causal_mask(T, dtype, device):
-    """Make the mask (T, T) under which a token sees itself and what stands before it.
+def causal_mask(T, dtype, device, past=0):
+    """Make the mask (T, past + T) under which a token sees itself and what stands before it.
 
     >>> causal_mask(2, torch.float32, "cpu")
     tensor([[0., -inf],
             [0., 0.]])
     """
-    return torch.full((T, T), -torch.inf, dtype=dtype, device=device).triu(1)
+    return torch.full((T, past + T), -torch.inf, dtype=dtype, device=device).triu(1 + past)
 
 
 def rows(x_BTD, at_BR):
@@ -74,22 +76,32 @@ class Attention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
-    def forward(self, x_BTD, mask=None, memory_BSD=None, taps=None, name="attention"):
+    def forward(self, x_BTD, mask=None, memory_BSD=None, taps=None, name="attention", cache=None):
         """Attend from x (B, T, D) to itself, or to memory (B, S, D); return (B, T, D).
 
         mask: added to the scores, broadcast to (B, H, T, S), or None.
-        taps: dict that gets {name: weights (B, H, T, S)}.
+        taps: dict that gets {name: weights (B, H, T, S)}. cache: dict that keeps {name: (keys, values)}, each
+        (B, H, S, K); those of x are put behind those of the calls before, those of memory are made once.
         """
         B, T, D = x_BTD.shape
         if memory_BSD is None:
             q_BHTK, k_BHSK, v_BHSK = self._heads(self.qkv(x_BTD))
+            if cache is not None and name in cache:
+                k_BHSK, v_BHSK = (torch.cat(pair, 2) for pair in zip(cache[name], (k_BHSK, v_BHSK)))
         else:
             (q_BHTK,) = self._heads(F.linear(x_BTD, self.qkv.weight[:D], self.qkv.bias[:D]))
-            k_BHSK, v_BHSK = self._heads(F.linear(memory_BSD, self.qkv.weight[D:], self.qkv.bias[D:]))
+            if cache is not None and name in cache:
+                k_BHSK, v_BHSK = cache[name]
+            else:
+                k_BHSK, v_BHSK = self._heads(F.linear(memory_BSD, self.qkv.weight[D:], self.qkv.bias[D:]))
+        if cache is not None:
+            cache[name] = k_BHSK, v_BHSK
         rate = self.dropout if self.training else 0.0
-        if taps is None and not (self.training and x_BTD.is_cpu):
+        # a CPU trains faster without the fused kernel, most of all in bfloat16, but for long rows without dropout
+        long = T >= LONG and not rate and q_BHTK.dtype != torch.bfloat16
+        if taps is None and (long or not (self.training and x_BTD.is_cpu)):
             out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
-        else:  # a CPU trains faster without the fused kernel, most of all in bfloat16
+        else:
             scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
             if mask is not None:
                 scores_BHTS = scores_BHTS + mask.to(scores_BHTS.dtype)
@@ -130,17 +142,20 @@ class Block(nn.Module):
             self.cross, self.norm_cross = Attention(width, heads, dropout), nn.LayerNorm(width, eps)
         self.mlp, self.norm2 = FeedForward(width, feed_forward), nn.LayerNorm(width, eps)
 
-    def forward(self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name="", at_BR=None):
+    def forward(
+        self, x_BTD, mask=None, memory_BSD=None, memory_mask=None, taps=None, name="", at_BR=None, cache=None
+    ):
         """Map x (B, T, D) to (B, T, D), or to (B, R, D) if only the positions at (B, R) are wanted.
 
-        Masks as in `Attention`. taps: gets {name}self and {name}cross.
+        Masks and cache as in `Attention`. taps, cache: get {name}self and {name}cross.
         """
 
         def look_around(y_BTD):
-            return self.attn(rows(y_BTD, at_BR), mask, None if at_BR is None else y_BTD, taps, name + "self")
+            memory_BTD = None if at_BR is None else y_BTD
+            return self.attn(rows(y_BTD, at_BR), mask, memory_BTD, taps, name + "self", cache)
 
         def look_at_memory(y_BTD):
-            return self.cross(y_BTD, memory_mask, memory_BSD, taps, name + "cross")
+            return self.cross(y_BTD, memory_mask, memory_BSD, taps, name + "cross", cache)
 
         x_BRD = self._add(x_BTD, self.norm1, look_around, at_BR)
         if memory_BSD is not None:
@@ -188,16 +203,18 @@ class Decoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
 
-    def forward(self, x_BTD, memory_BSD, keep_BS=None, taps=None):
+    def forward(self, x_BTD, memory_BSD, keep_BS=None, taps=None, cache=None):
         """Map x (B, T, D) to (B, T, D), looking at memory (B, S, D), an encoder's output.
 
         keep (B, S) bool: False at the memory's padding. Padding in x stands at the end, where nothing that
-        counts sees it. taps: as in `Encoder`, and "i.cross".
+        counts sees it. taps: as in `Encoder`, and "i.cross". cache: a dict, empty at first, so that x need hold
+        no more than the tokens after those of the calls before; keys as in taps, see `Attention`.
         """
-        mask = causal_mask(x_BTD.shape[1], x_BTD.dtype, x_BTD.device)
+        past = cache["0.self"][0].shape[2] if cache else 0
+        mask = causal_mask(x_BTD.shape[1], x_BTD.dtype, x_BTD.device, past)
         memory_mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
         for i, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, mask, memory_BSD, memory_mask, taps, f"{i}.")
+            x_BTD = block(x_BTD, mask, memory_BSD, memory_mask, taps, f"{i}.", cache=cache)
         return self.norm(x_BTD)
 
 

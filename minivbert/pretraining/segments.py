@@ -6,8 +6,10 @@ here is *one sentence or two consecutive ones of the same video*; never across v
 
 All segments of a corpus are a few flat integer arrays, so that whole batches are drawn by indexing.
 
-Not stated in the paper, our choice: a sentence's tokens are all clips that its time span touches; the video-only regime cuts
-every video, with or without speech, into windows of 16; at most two sentences are joined.
+Not stated in the paper, our choice: a sentence's tokens are all clips that its time span touches, so that a clip in which one
+sentence ends and the next begins belongs to both; where the two are joined it stands once, with the first. What of a sentence
+lies outside the video is cut off; a sentence without a word or without a clip gives no segment. The video-only regime cuts every
+video, with or without speech, into windows of 16; at most two sentences are joined.
 
     >>> clip_span(np.array([0.15]), np.array([3.2]), 1.5)
     (array([0]), array([3]))
@@ -51,7 +53,8 @@ class Windows:
 def sentence_segments(corpus, videos, joined):
     """List the segments of single sentences (joined=False) or of two neighbours (joined=True) of the given videos.
 
-    A sentence without a word, or without a clip in its span, gives no segment.
+    A sentence without a word, or without a clip of the video in its span, gives no segment; its neighbours are then each other's.
+    Of two that share clips, the second has those after the first one's last, none if there are none.
     """
     at = np.flatnonzero(np.isin(corpus.sentence_video, videos))
     video = corpus.sentence_video[at].astype(int)
@@ -65,10 +68,15 @@ def sentence_segments(corpus, videos, joined):
     if joined:
         pair = np.flatnonzero(video[1:] == video[:-1])
         couple = lambda x: np.stack([x[pair], x[pair + 1]], axis=1)
+        clip_from, clip_len = couple(first), couple(count)
+        shared = np.clip(clip_from[:, 0] + clip_len[:, 0] - clip_from[:, 1], 0, clip_len[:, 1])
+        clip_from[:, 1] += shared
+        clip_len[:, 1] -= shared
     else:
         pair = np.arange(len(video))
         couple = lambda x: np.stack([x, np.zeros_like(x)], axis=1)
-    return Sentences(video[pair], couple(text_from), couple(text_len), couple(first), couple(count))
+        clip_from, clip_len = couple(first), couple(count)
+    return Sentences(video[pair], couple(text_from), couple(text_len), clip_from, clip_len)
 
 
 def window_segments(corpus, videos, length=16):

@@ -1,177 +1,164 @@
-"""Caption files, .vtt and .srt as people write them, to timed sentences [(sentence, start, end)] in seconds.
+"""Captions to timed words [(word, start, end)], and timed words to sentences [(sentence, start, end)], in seconds.
 
-VideoBERT (arXiv 1904.01766), "Video and language preprocessing": speech becomes sentences with a start and
-an end, and the clips between the two become the sentence's visual tokens. Here the words come from the file
-beside the video:
-    read_captions   bytes -> text -> blocks between empty lines -> cues; markup and entities are taken out
-    sentences_of    cues -> sentences, cut after . ? ! and joined across cues; the time of a cue is shared by
-                    its sentences in proportion to characters: characters a to b of n last from
-                    start + (end - start) a / n to start + (end - start) b / n
-Axes: a list of cues, and a list of sentences, both in order of time.
+VideoBERT (arXiv 1904.01766), "Video and language preprocessing": speech becomes sentences with a start and an end, and the
+clips between the two become the sentence's visual tokens. Here the words come from the file beside the video
+(`caption_files.py` reads the formats):
+
+    rolling captions   YouTube's automatic captions show every line three times: as it is spoken below the line before, for
+                       10 ms alone, and above the next one. Only what comes onto the screen counts
+    what is no speech  [Music], (applause), ♪, >> and the dash of a speaker are taken out
+    times of words     those of the file, where it has any; else the words share the cue's time in proportion to characters:
+                       characters a to b of n last from start + (end - start) a / n to start + (end - start) b / n
+    sentences          are cut after . ? !; for words without such marks there is the punctuator (`punctuate.py`)
+
+Times never run backwards: start <= end <= next start. Cues that overlap are read one after the other: one ends where the next
+starts, and cues that start together share the time of the longest.
+
+Axes: a list of words, and a list of sentences, both in order of time.
 
 Differs from, or not stated in, the paper:
 - The paper transcribes the sound track; captions, where there are any, are read instead.
+- Captions with marks keep them; the paper punctuates whatever it recognised.
 - Abbreviations get no special care: "approx. 2 eggs" is cut after "approx.".
-- Captions without punctuation come out as one long sentence. Automatic captions are such captions, and their
-  rolling lines also come out once for every time they are shown.
 
 Try: sentences_of(read_captions("show.vtt"))
 """
 
 import re
-from collections.abc import Iterable
-from html import unescape
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from minivbert.tokens.caption_files import Cue, cues_of, plain
+from minivbert.tokens.punctuate import Word
 
-class Cue(NamedTuple):
-    """One caption: its text on one line, and when it stands on the screen [s]."""
-
-    text: str
-    start: float
-    end: float
-
-
-ENDINGS = (".vtt", ".en.vtt", ".srt", ".en.srt")
-TIME = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
-TIME_LINE = re.compile(rf"\s*{TIME}\s*-->\s*{TIME}(?:\s.*)?")
-MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|</?>|<[\d:.]+:[\d.]+>|\{\\[^{}]*\}")
+ENDINGS = tuple(language + kind for kind in (".vtt", ".srt", ".json3") for language in ("", ".en", ".en-orig", ".en-US", ".en-GB"))
 NOT_SPEECH = re.compile(
-    r"\[[^\]]*\]|\((?:music|applause|laughter)\b[^)]*\)|\([♩♪♫♬\s]+\)|[♩♪♫♬]|>>+",
-    re.IGNORECASE,
+    r"\[[^\[\]]*\]|\((?:music|applause|laughter)\b[^()]*\)|\([♩♪♫♬\s]+\)|[♩♪♫♬]|>>+|^\s*[-–—](?=\s|[^\W\d])",
+    re.IGNORECASE | re.MULTILINE,
 )
-SENTENCE = re.compile(r"(?=\S).*?(?:(?P<stop>[.?!…]+[\"'”’)\]]*)(?=\s|$)|$)")
+STOP = re.compile(r"[.?!…]+[\"'”’)\]]*$")
+BLINK = 0.0115                  # [s] rolling captions show a line alone for 10 ms
+WORDS_A_STOP = 60               # with fewer marks than one in so many words, captions count as not punctuated
 
 
-def read_captions(path: Path | str) -> list[Cue]:
-    """Read a .vtt or .srt file into cues in order of start time, text without tags, entities and line breaks.
+def read_captions(path: Path | str) -> list[Word]:
+    """Read a .vtt, .srt or .json3 file into timed words (word, start [s], end [s]), with the marks that stand at their ends.
 
-    Cues may overlap; a cue without text is left out. Raises ValueError naming file and line for a time line
-    that cannot be read, a cue that does not end after its start, text without a time line, and a file without
-    any cue.
+    Raises ValueError naming file and place for what cannot be read (see `caption_files.cues_of`).
     """
-    cues = []
-    for block in _blocks(_text_of(Path(path).read_bytes())):
-        cues.extend(_cues_of(block, path))
-    if not cues:
-        raise ValueError(
-            f"{path}, line 1: found no cue to the end of the file, expected a line such as "
-            "'00:01:02.500 --> 00:01:04.000' and text below it; give a file with captions, or none at all"
-        )
-    return sorted(cues, key=lambda cue: (cue.start, cue.end))
-
-
-def sentences_of(cues: Iterable[Cue]) -> list[tuple[str, float, float]]:
-    """Join and cut cues, in order of time, into sentences `(sentence, start [s], end [s])`.
-
-    A sentence ends at . ? ! before a blank, or with the last cue. What stands in [ ], (music), (applause),
-    (laughter), ♪ and the speaker mark >> are dropped.
-
-    >>> sentences_of([Cue("Hi. Now", 0.0, 7.0), Cue(">> chop it!", 8.0, 9.0), Cue("[Music]", 9.0, 12.0)])
-    [('Hi.', 0.0, 3.0), ('Now chop it!', 4.0, 9.0)]
-    """
-    sentences: list[tuple[str, float, float]] = []
-    parts: list[Cue] = []
-    for text, start, end in cues:
-        text = " ".join(NOT_SPEECH.sub(" ", text).split())
-        for match in SENTENCE.finditer(text):
-            first, last = (round(start + (end - start) * place / len(text), 6) for place in match.span())
-            parts.append(Cue(match[0], first, last))
-            if match["stop"]:
-                sentences.append(_joined(parts))
-                parts = []
-    if parts:
-        sentences.append(_joined(parts))
-    return [sentence for sentence in sentences if re.search(r"\w", sentence[0])]
+    return words_of(cues_of(path))
 
 
 def captions_beside(video_path: Path | str) -> Path | None:
-    """Find the caption file of show.mp4: show.vtt, else show.en.vtt, show.srt, show.en.srt, else None."""
+    """Find the caption file of show.mp4: show.vtt, else show.en.vtt, ..., show.srt, ..., show.en.json3, ..., else None."""
     video_path = Path(video_path)
     beside = (video_path.with_name(video_path.stem + ending) for ending in ENDINGS)
     return next((path for path in beside if path.is_file()), None)
 
 
-def _joined(parts: list[Cue]) -> tuple[str, float, float]:
-    """Join the parts of one sentence; with overlapping cues the last part need not be the last to end."""
-    texts, starts, ends = zip(*parts)
-    return " ".join(texts), min(starts), max(ends)
+def words_of(cues: Sequence[Cue]) -> list[Word]:
+    """Turn cues, in order of start time, into timed words.
 
-
-def _text_of(data: bytes) -> str:
-    """Decode a caption file: UTF-8, UTF-16 with its mark, or else the one-byte codes of older programs."""
-    encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            pass
-    return data.decode("latin-1")
-
-
-def _blocks(text: str) -> list[list[tuple[int, str]]]:
-    """Cut a file at empty lines into blocks of (line number, row), without .vtt header, comments and styles.
-
-    A row of blanks does not end a block, but cannot begin one.
-
-    >>> _blocks("WEBVTT - a show\\n\\nNOTE by hand\\n\\n00:01.000 --> 00:02.000\\nHello\\n \\nthere")
-    [[(5, '00:01.000 --> 00:02.000'), (6, 'Hello'), (7, ' '), (8, 'there')]]
+    >>> words_of([Cue(((("Hi. Now", None),),), 0.0, 7.0), Cue(((("chop", None), (" it!", 8.5)),), 8.0, 9.0)])
+    [('Hi.', 0.0, 3.0), ('Now', 4.0, 7.0), ('chop', 8.0, 8.5), ('it!', 8.5, 9.0)]
     """
-    blocks: list[list[tuple[int, str]]] = [[]]
-    in_header = text.startswith("WEBVTT")
-    for number, row in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        in_header = in_header and row != "" and "-->" not in row
-        if not row:
-            blocks.append([])
-        elif not in_header and (blocks[-1] or row.strip()):
-            blocks[-1].append((number, row))
-    return [block for block in blocks if block and not re.match(r"(NOTE|STYLE|REGION)(\s|$)", block[0][1])]
+    cues, words = _one_after_the_other(_unrolled(cues)), []
+    for cue in cues:
+        pieces = [piece for row in cue.rows for piece in (("\n", None), *row)]
+        words.extend(_timed(pieces, cue.start, cue.end))
+    return words
 
 
-def _cues_of(block: list[tuple[int, str]], path: Path | str) -> list[Cue]:
-    """Read the cue of one block: a number or name if there is one, a time line, rows of text.
+def sentences_of(words: Sequence[Word]) -> list[tuple[str, float, float]]:
+    """Cut timed words into sentences (sentence, start [s], end [s]) at their own marks: after . ? !, and after the last word.
 
-    Where an empty line between two cues was forgotten, the block holds several.
+    What has no letter or digit in it is no sentence.
+
+    >>> sentences_of([("Hi.", 0.0, 3.0), ("Now", 4.0, 7.0), ("chop", 8.0, 8.5), ("it!", 8.5, 9.0)])
+    [('Hi.', 0.0, 3.0), ('Now chop it!', 4.0, 9.0)]
     """
-    cues = []
-    arrows = [i for i, (_, row) in enumerate(block) if "-->" in row]
-    if not arrows or arrows[0] > 1:
-        number, row = block[1 if len(block) > 1 and block[0][1].strip().isdigit() else 0]
-        raise ValueError(
-            f"{path}, line {number}: found {row[:60]!r}, expected a time line such as "
-            "'00:01:02.500 --> 00:01:04.000'; write one, or take out the empty line before it if this is "
-            "text of the caption above"
-        )
-    for here, following in zip(arrows, [*arrows[1:], len(block)]):
-        number, row = block[here]
-        times = TIME_LINE.fullmatch(row)
-        if not times:
-            raise ValueError(
-                f"{path}, line {number}: found the time line {row[:60]!r}, expected one such as "
-                "'00:01:02.500 --> 00:01:04.000', minutes and seconds below 60; correct it"
-            )
-        start, end = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
-        if end <= start:
-            raise ValueError(
-                f"{path}, line {number}: found a cue from {start:.3f} s to {end:.3f} s, expected its end "
-                "after its start; correct the times or take the cue out"
-            )
-        rows = [row for _, row in block[here + 1 : following]]
-        if following < len(block) and rows and rows[-1].strip().isdigit():
-            rows.pop()
-        text = " ".join(unescape(MARKUP.sub("", " ".join(rows))).split())
-        if text:
-            cues.append(Cue(text, start, end))
-    return cues
+    sentences, first = [], 0
+    for n, (word, _, end) in enumerate(words, start=1):
+        if STOP.search(word) or n == len(words):
+            sentences.append((" ".join(word for word, *_ in words[first:n]), words[first][1], end))
+            first = n
+    return [sentence for sentence in sentences if re.search(r"\w", sentence[0])]
 
 
-def _seconds(parts: tuple[str | None, ...]) -> float:
-    """Turn (hours or None, minutes, seconds, decimals or None), as written, into seconds.
+def is_punctuated(words: Sequence[Word]) -> bool:
+    """Tell whether words have marks enough to be cut into sentences at them.
 
-    >>> _seconds(("1", "02", "03", "5")), _seconds((None, "00", "07", None))
-    (3723.5, 7.0)
+    >>> is_punctuated([("Hi.", 0.0, 1.0)]), is_punctuated([("hi", 0.0, 1.0)])
+    (True, False)
     """
-    hours, minutes, seconds, decimals = parts
-    milliseconds = int((decimals or "0").ljust(3, "0"))
-    return (((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + milliseconds) / 1000
+    return sum(bool(STOP.search(word)) for word, *_ in words) * WORDS_A_STOP >= max(len(words), 1)
+
+
+def _unrolled(cues: Sequence[Cue]) -> list[Cue]:
+    """Take out of rolling captions every row that stood on the screen before; other captions stay as they are.
+
+    Captions roll where a quarter of the cues or more blink. The rows that a cue begins with and the screen ended with have moved
+    up; those below are new.
+    """
+    if 4 * sum(cue.end - cue.start <= BLINK for cue in cues) < max(len(cues), 1):
+        return list(cues)
+    fresh, screen = [], []
+    for cue in cues:
+        rows = [row for row in cue.rows if plain(row)]
+        texts = [plain(row) for row in rows]
+        kept = max(k for k in range(len(texts) + 1) if texts[:k] == screen[len(screen) - k:])
+        if kept < len(rows):
+            fresh.append(Cue(tuple(rows[kept:]), cue.start, cue.end))
+        screen = texts
+    return fresh
+
+
+def _one_after_the_other(cues: Sequence[Cue]) -> list[Cue]:
+    """End each cue where the next one starts, if not before; join those that start together.
+
+    >>> row = lambda text: ((text, None),)
+    >>> [cue[1:] for cue in _one_after_the_other([Cue((row("a"),), 0, 3), Cue((row("b"),), 2, 4), Cue((row("c"),), 2, 5)])]
+    [(0, 2), (2, 5)]
+    """
+    apart: list[Cue] = []
+    for cue in cues:
+        if apart and apart[-1].start == cue.start:
+            last = apart.pop()
+            cue = Cue(last.rows + cue.rows, cue.start, max(last.end, cue.end))
+        elif apart and apart[-1].end > cue.start:
+            apart[-1] = apart[-1]._replace(end=cue.start)
+        apart.append(cue)
+    return apart
+
+
+def _timed(pieces: Sequence[tuple[str, float | None]], start: float, end: float) -> list[Word]:
+    """Time the words of one cue: a piece lasts until the next one that has a time, its words share it by characters.
+
+    A word that goes on in the next piece is one word.
+
+    >>> _timed([("ho", None), ("ney", 1.0), (" and", 2.0), ("", 3.0), (" milk", 3.5)], 0.0, 4.0)
+    [('honey', 0.0, 2.0), ('and', 2.0, 3.0), ('milk', 3.5, 4.0)]
+    """
+    spans: list[tuple[str, float]] = [("", start)]
+    for text, time in pieces:
+        if time is None:
+            spans[-1] = (spans[-1][0] + text, spans[-1][1])
+        else:
+            spans.append((text, min(max(time, spans[-1][1]), end)))
+    joined = "".join(text for text, _ in spans)
+    joined = NOT_SPEECH.sub(lambda found: " " * len(found[0]), joined)          # as long as before, so that places stay
+    words: list[Word] = []
+    place = 0
+    for (text, first), (_, last) in zip(spans, [*spans[1:], ("", end)]):
+        said = joined[place : place + len(text)]
+        parts, at = said.split(), 0
+        goes_on = said[:1].strip() and joined[:place][-1:].strip()
+        for i, part in enumerate(parts):
+            a, b = (round(first + (last - first) * x / len(" ".join(parts)), 6) for x in (at, at + len(part)))
+            if i == 0 and goes_on:
+                begun, a, _ = words.pop()
+                part = begun + part
+            words.append((part, a, b))
+            at += len(parts[i]) + 1
+        place += len(text)
+    return words

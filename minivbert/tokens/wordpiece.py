@@ -5,6 +5,7 @@ VideoBERT (arXiv 1904.01766), "Video and language preprocessing": BERT's text pr
     encode   word -> pieces: the longest piece of the vocabulary that starts the rest of the word, again and
              again; a piece inside a word is written "##piece"; a word that cannot be cut so, or that has more
              than 100 characters, is [UNK]
+    cache    what `encode` found for a run of characters between blanks is kept: talk repeats itself
     learn    start from single characters; join the most frequent pair of neighbours, again and again, while
              the tokens in use are `size` or fewer
 Axes: a sentence is a plain list of ids (T,); a vocabulary is a list of tokens (Vt,), line number = id.
@@ -13,6 +14,10 @@ Differs from, or not stated in, the paper:
 - The paper uses BERT's 30,522 tokens: `WordPiece.read` takes that file, `learn` makes a small one like it.
 - Pairs are joined by count, as most implementations do, not by likelihood gain count(ab) / (count(a)
   count(b)), which begins with pairs of rare letters and so leaves frequent words in pieces.
+- Where BERT's two published tokenizers differ, the ids are those of the fast one (Hugging Face's): capital sigma becomes a
+  small sigma wherever it stands, never a final sigma; the ideographs U+2B820 to U+2B91F do not stand alone.
+- Categories are those of Python's Unicode tables. The fast tokenizer's are of 2015, so some 500 marks and punctuation
+  signs that are younger count as plain characters there.
 - A piece that later joins use up ("toma", once every "toma" stands in "tomato") gives its place back. Single
   characters stay, so that a new word of known letters can be spelled.
 
@@ -23,16 +28,20 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from pathlib import Path
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST_WORD = 100
 IDEOGRAPHS = (
     (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F), (0x2B820, 0x2CEAF), (0x2F800, 0x2FA1F),
+    (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF), (0x2F800, 0x2FA1F),
 )  # fmt: skip
+BLANKS = re.compile("[\t\n\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+ASCII_WORD = re.compile("[a-z0-9]+|[^a-z0-9 ]")
+CACHED = 100_000
 SPECIAL_IN_TEXT = re.compile("(" + "|".join(map(re.escape, SPECIALS)) + ")")
 
 
@@ -77,14 +86,31 @@ def words_of(text: str) -> list[str]:
     >>> words_of("how to [MASK] the 豆腐")
     ['how', 'to', '[MASK]', 'the', '豆', '腐']
     """
+    if text.isascii() and text.isprintable() and "[" not in text:  # most talk: the same by a shorter way
+        return ASCII_WORD.findall(text.lower())
     words = []
     for part in SPECIAL_IN_TEXT.split(text):
         if part in SPECIALS:
             words.append(part)
         else:
-            plain = unicodedata.normalize("NFD", part.translate(_CLEANER).lower())
+            lower = part.translate(_CLEANER).replace("Σ", "σ").lower()
+            plain = unicodedata.normalize("NFD", lower)
             words.extend(plain.translate(_SPLITTER).split())
     return words
+
+
+class _Cache(dict):
+    """Chunk of text -> its ids, found when first asked for; emptied when it has grown to `CACHED` chunks."""
+
+    def __init__(self, find: Callable[[str], tuple[int, ...]]):
+        super().__init__()
+        self.find = find
+
+    def __missing__(self, chunk: str) -> tuple[int, ...]:
+        if len(self) >= CACHED:
+            self.clear()
+        self[chunk] = ids = self.find(chunk)
+        return ids
 
 
 class WordPiece:
@@ -118,6 +144,8 @@ class WordPiece:
                 "a line number is an id, so keep each token once"
             )
         self.pad, self.unk, self.cls, self.sep, self.mask = (self.ids[token] for token in SPECIALS)
+        self._longest = max(map(len, self.vocab))
+        self._cache = _Cache(self._encode_chunk)
 
     def __len__(self) -> int:
         """Return the number of tokens, Vt."""
@@ -125,7 +153,9 @@ class WordPiece:
 
     def encode(self, text: str) -> list[int]:
         """Turn a text into ids, without adding [CLS] or [SEP]."""
-        return [i for word in words_of(text) for i in self._pieces(word)]
+        # nothing in the normaliser looks across a blank; of printable characters only " " is one
+        chunks = text.split() if text.isprintable() else BLANKS.split(text)
+        return list(chain.from_iterable(map(self._cache.__getitem__, chunks)))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids (T,) into words with one blank between; raise ValueError for an id outside 0..Vt-1."""
@@ -137,21 +167,25 @@ class WordPiece:
             )
         return " ".join(self.vocab[i] for i in ids).replace(" ##", "")
 
+    def _encode_chunk(self, chunk: str) -> tuple[int, ...]:
+        return tuple(i for word in words_of(chunk) for i in self._pieces(word))
+
     def _pieces(self, word: str) -> list[int]:
         """Cut one normalised word greedily into the longest pieces the vocabulary holds."""
-        if word in self.ids and len(word) <= LONGEST_WORD:
-            return [self.ids[word]]
-        pieces, start = [], 0
-        while start < len(word) <= LONGEST_WORD:
-            prefix = "##" if start else ""
-            for end in range(len(word), start, -1):
-                if (piece := self.ids.get(prefix + word[start:end])) is not None:
+        if len(word) > LONGEST_WORD:
+            return [self.unk]
+        if (whole := self.ids.get(word)) is not None:
+            return [whole]
+        pieces, rest = [], word
+        while rest != "##":
+            for end in range(min(len(rest), self._longest), 2 if pieces else 0, -1):
+                if (piece := self.ids.get(rest[:end])) is not None:
                     pieces.append(piece)
-                    start = end
+                    rest = "##" + rest[end:]
                     break
             else:
                 return [self.unk]
-        return pieces or [self.unk]
+        return pieces
 
     @classmethod
     def read(cls, path: Path | str) -> "WordPiece":

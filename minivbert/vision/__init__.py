@@ -1,0 +1,1 @@
+"""Transformers in vision: ViT, DeiT, and the convolutional network they are measured against."""
