@@ -1,9 +1,9 @@
 """Time training end to end, data and all, against Hugging Face: python benchmarks/epoch.py
 
-A fixed share of an epoch of the default corpus: the first 64 steps of 32 + 96 + 128 rows (text, video, video-text), 16,384 of some 235,000
-segments. Ours: `Batches`, drawn as it goes, and `train_step`. Theirs: the same sequences as a list, torch's DataLoader, shuffled, 256
-rows a batch, DataCollatorForLanguageModeling (pads to the longest row of the batch, masks 15 %), BertForPreTraining over the joint
-vocabulary. The same shape, AdamW, clipping, dropout and precision on both sides; a step of ours, a step of theirs, in turns, in one process.
+A fixed share of an epoch of the default corpus: the first 64 steps of preset `bert`, a batch of each regime a step. Ours: `Batches`, drawn as
+it goes, and `train_step`. Theirs: the same sequences as a list, torch's DataLoader, shuffled, as many rows a batch as a step of ours has
+in all, DataCollatorForLanguageModeling (pads to the longest row of the batch, masks 15 %), BertForPreTraining over the joint vocabulary.
+The same shape, AdamW, clipping, dropout and precision on both sides; a step of ours, a step of theirs, in turns, in one process.
 
 Padding is the share of places that hold no token. The data side's lead: tokens a second that `Batches` alone delivers, over those
 that the step alone consumes; as both see the same tokens, it is the time of the step over the time of the data.

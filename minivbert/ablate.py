@@ -1,4 +1,4 @@
-"""Change the paper's training tricks one at a time: python -m minivbert.ablate [--steps 600] [--workers 2]
+"""Change the paper's training tricks one at a time: python -m minivbert.ablate [--steps 800] [--workers 2]
 
 VideoBERT trains on text and video that are out of time with each other, and on more kinds of input than one: neighbouring sentences are
 joined, video is sub-sampled 1 to 5 times, three regimes are weighed, videos without speech take part, visual rows start from the cluster
@@ -289,7 +289,7 @@ def main(argv=None):
     parser.add_argument("--corpus", default=DATA_SAMPLE / "corpus", help="kitchen corpus with the measured table")
     parser.add_argument("--out", default="docs", help="folder for ablations.md and .png and results/ablations.json")
     parser.add_argument("--work", default="runs/ablations", help="folder for the drawn corpora")
-    parser.add_argument("--steps", type=int, default=600, help="optimizer steps a cell")
+    parser.add_argument("--steps", type=int, default=800, help="optimizer steps a cell")
     parser.add_argument("--shows", type=int, default=SHOWS, help="shows a level of lag")
     parser.add_argument("--workers", type=int, default=2, help="cells at a time, a process of one thread each")
     o = parser.parse_args(argv)

@@ -112,7 +112,8 @@ def transcribe(source, model="tiny.en", out=None, threads=0, progress=False):
             try:
                 _check_free(stem, video)
                 if made is None or made["mark"] != mark:
-                    made = _listen(video, recogniser, punctuator, mark, lambda heard, before=before: bar.update(before + round(heard) - bar.n))
+                    made = _listen(video, recogniser, punctuator, mark,
+                                   lambda heard, before=before: bar.update(before + round(heard) - bar.n))
                     _write(stem, made)
                 written.append(_beside(stem, ".json"))
             except (VideoError, ValueError) as error:

@@ -117,8 +117,8 @@ def test_the_shipped_weights_reach_the_bar():
 
 
 def command(*options):
-    done = subprocess.run([sys.executable, "-m", "minivbert.downstream.forecast", *map(str, options)], capture_output=True, text=True, check=False,
-                          cwd=Path(__file__).parent.parent, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"})
+    done = subprocess.run([sys.executable, "-m", "minivbert.downstream.forecast", *map(str, options)], capture_output=True, text=True,
+                          check=False, cwd=Path(__file__).parent.parent, env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -41,7 +41,7 @@ def test_each_order_knows_what_it_can():
 
 
 def test_positions_without_a_future_are_not_counted():
-    model = NGramsAhead([np.array([0, 1, 2, 0, 1]), np.array([1, 1, 1])], V=3, ahead=2)       # 2 clips after clip 1 stands 0, after 2 stands 1
+    model = NGramsAhead([np.array([0, 1, 2, 0, 1]), np.array([1, 1, 1])], V=3, ahead=2)       # two after clip 1 stands 0, after clip 2 a 1
     assert model.unigram == pytest.approx(np.array([1.5, 1.5, 0.5]) / 3.5)
     with pytest.raises(ValueError, match="longer than 5 clips"):
         NGramsAhead([np.array([0, 1, 2, 2, 2])], V=3, ahead=4)

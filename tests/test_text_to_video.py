@@ -72,7 +72,7 @@ def test_every_sentence_gets_its_film():
 
 def test_exact_films_add_up_to_one_and_holes_are_their_marginals():
     rng, vocab = np.random.default_rng(0), WordPiece([*SPECIALS, *all_words()])
-    world = World(dishes=("cheese pizza", "bread"), lags=(0.5, 0.5))
+    world = World(dishes=("cheese pizza", "bread"), lags=(0.8, 0.2))
     emission = rng.dirichlet(np.ones(3), size=(len(ACTIONS), 3, 6))
     oracle = t.FilmOracle(world, vocab.vocab, emission)
     for text, n in (("now we roll the dough.", 2), ("bake the dough in the oven.", 3)):

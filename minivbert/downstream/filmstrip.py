@@ -63,7 +63,7 @@ def plot_forecast(name, first, at, tokens, frames, ahead, exemplars, names, path
             ax.set_title(f"{p:.0%}", fontsize=10, color=RIGHT if v == came else COLOURS["video"], fontweight="bold", pad=3)
     for ax, label in zip(axes[:, 0], ("what came", "best guess", "second", "third")):
         ax.set_ylabel(label, fontsize=10)
-    save(figure, path)
+    save(figure, path, dpi=100)
 
 
 def plot_forecast_scores(found, path):

@@ -5,8 +5,8 @@ model for the future by putting holes where it will be; for h clips ahead, as in
 
     [CLS] [>] v1 ... v(16-h) [MASK] ... [MASK] [SEP]       h holes; p(v at h clips ahead) stands at the last one
 
-A hole is filled by itself, so this is p(v at t + h | past), not a path. A row has always 16 clips, since a shorter one says that the show is
-over (it was so in pretraining): the question is "what, if the show goes on?".
+A hole is filled by itself, so this is p(v at t + h | past), not a path. A row has always 16 clips, since a shorter one says that the show
+is over (it was so in pretraining): the question is "what, if the show goes on?".
 
 `--score` foretells the last clip of 16 from the first 16 - h, in held-out videos, and holds the answers against n-grams (`ngrams_ahead.py`;
 claim C7) and, in the kitchen, against the exact forecast, forward-backward over everything that can happen (`exact_forecast`): nobody can
@@ -47,8 +47,8 @@ def forecast(model, vocab, pasts, window):
     """
     lengths = {len(past) for past in pasts}
     if len(lengths) != 1 or not 0 < min(lengths) < window:
-        raise ValueError(f"pasts of {sorted(lengths)} clips; expected one length from 1 to {window - 1}, since the model was trained on rows "
-                         f"of {window}")
+        raise ValueError(f"pasts of {sorted(lengths)} clips; expected one length from 1 to {window - 1}, since the model was trained on "
+                         f"rows of {window}")
     n = lengths.pop()
     films = [[*past, *[HIDDEN] * (window - n)] for past in pasts]
     return np.concatenate([guess_clips(model, vocab, [[]] * len(part), part)[:, n:]

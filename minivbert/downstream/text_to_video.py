@@ -258,7 +258,9 @@ def understood(vocab, sentence):
 
 def subtitles(sentences, counts, seconds):
     """Write sentences as WebVTT text, each over its clips of so many seconds."""
-    clock = lambda s: f"{int(s // 3600):02d}:{int(s // 60 % 60):02d}:{s % 60:06.3f}"
+    def clock(s):
+        return f"{int(s // 3600):02d}:{int(s // 60 % 60):02d}:{s % 60:06.3f}"
+
     ends = np.cumsum(counts) * seconds
     cues = [f"{clock(end - n * seconds)} --> {clock(end)}\n{sentence}\n" for sentence, n, end in zip(sentences, counts, ends)]
     return "\n".join(["WEBVTT\n", *cues])

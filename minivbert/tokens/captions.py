@@ -37,7 +37,7 @@ NOT_SPEECH = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 STOP = re.compile(r"[.?!…]+[\"'”’)\]]*$")
-BLINK = 0.0115                  # [s] rolling captions show a line alone for 10 ms
+BLINK = 0.009, 0.011            # [s] rolling captions show a line alone for 10 ms
 WORDS_A_STOP = 60               # with fewer marks than one in so many words, captions count as not punctuated
 
 
@@ -100,7 +100,7 @@ def _unrolled(cues: Sequence[Cue]) -> list[Cue]:
     Captions roll where a quarter of the cues or more blink. The rows that a cue begins with and the screen ended with have moved
     up; those below are new.
     """
-    if 4 * sum(cue.end - cue.start <= BLINK for cue in cues) < max(len(cues), 1):
+    if 4 * sum(BLINK[0] < cue.end - cue.start < BLINK[1] for cue in cues) < max(len(cues), 1):
         return list(cues)
     fresh, screen = [], []
     for cue in cues:
