@@ -222,10 +222,10 @@ def plot_time_to_floor(runs, closed, below, path):
     left.set_title(f"Cloze: {told} of the way in {max(c['text'][-1][0] for c in runs):.0f} s ({seeds})", fontsize=10)
     left.legend(frameon=False, fontsize=9, loc="lower right")
     ceiling = np.mean([curves["ceiling"] for curves in runs])
-    for value, style, label, side in ((ceiling, "-", "ceiling: exact Bayes", "bottom"), (ceiling - below, "--", "bar: 1 point below", "top"),
-                                      (0.5, ":", "chance", "top")):
+    for value, style, label, side, x in ((ceiling, "-", "ceiling: exact Bayes", "bottom", 0.01),
+                                         (ceiling - below, "--", "bar: 1 point below", "top", 0.01), (0.5, ":", "chance", "bottom", 0.9)):
         right.axhline(value, color="black", linestyle=style, linewidth=1)
-        right.annotate(label, (0.01, value), xycoords=("axes fraction", "data"), va=side, fontsize=9)
+        right.annotate(label, (x, value), xycoords=("axes fraction", "data"), va=side, fontsize=9)
     right.set(ylabel="pairs told apart", ylim=(0.45, min(1.0, ceiling + 0.05)))
     right.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0, decimals=0))
     right.set_title(f"Alignment: {np.mean(last['alignment']):.1%} where {ceiling:.1%} is possible", fontsize=10)

@@ -28,15 +28,18 @@ from minivbert.plot import plot_visual_words
 from minivbert.tokens.caption_files import is_english, language_of
 from minivbert.tokens.captions import captions_beside, is_punctuated, read_captions, sentences_of
 from minivbert.tokens.corpus import write_corpus
-from minivbert.tokens.features import open_extractor
+from minivbert.tokens.domain import distances, write_distances
+from minivbert.tokens.exemplars import write_frames
 from minivbert.tokens.frames import VideoError, clips_of
 from minivbert.tokens.hkmeans import Tree, exemplars, fit
 from minivbert.tokens.punctuate import load_punctuator, restore
 from minivbert.tokens.speech import Recogniser
 from minivbert.tokens.wordpiece import WordPiece
 from minivbert.transcribe import PUNCTUATOR, SUFFIXES, sentences_heard
+from minivbert.vision.clip_features import open_extractor
 
 PROCESSES = 2
+PICTURED = 60                 # visual words in visual_words.png
 CLIPS_A_BATCH = 16            # clips held in memory at a time, a process
 EXTRACTOR = RECOGNISER = None              # each process's own, set by `_start`
 
@@ -156,7 +159,7 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     rng = np.random.default_rng(seed)
     fitted = given_tree if given_tree is not None else fit(features_NF, clusters, levels, rng, progress=progress)
     fitted.save(out / "tree.npz")
-    tokens = fitted.encode(features_NF)
+    tokens, distance_N = distances(fitted, features_NF)
     spoken = [json.loads(str(one["sentences"])) for one in done.values()]
     if pieces is None:
         pieces = WordPiece.learn([text for list_ in spoken for text, *_ in list_], 8000)
@@ -166,7 +169,12 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     languages = [str(one["language"]) or None for one in done.values()]
     write_corpus(out, np.split(tokens, offsets[1:-1]), sentences, pieces, fitted.k ** fitted.depth, np.sort(held_out),
                  names=names, languages=languages, features=features, weights_sha256=made_by, tree_sha256=file_hash(out / "tree.npz"))
-    _picture(out / "visual_words.png", list(done), fitted, features_NF, tokens, offsets)
+    write_distances(out, distance_N[~np.isin(np.arange(len(done)), held_out).repeat(np.diff(offsets))])
+    frames = _exemplar_frames(list(done), exemplars(fitted, features_NF), offsets)
+    write_frames(out, frames, fitted.k ** fitted.depth)
+    count = np.bincount(tokens)
+    commonest = [word for word in np.argsort(-count, kind="stable") if word in frames][:PICTURED]
+    plot_visual_words([(word, int(count[word]), frames[word]) for word in commonest], out / "visual_words.png")
     summary = {"videos": len(done), "clips": len(tokens), "minutes": len(tokens) * 1.5 / 60,
                "visual words used": f"{len(np.unique(tokens))} of {fitted.k ** fitted.depth}",
                "videos with speech": sum(bool(s) for s in sentences),
@@ -190,21 +198,17 @@ def _gather(out, parts):
     return np.load(out / "features.npy", mmap_mode="r"), offsets
 
 
-def _picture(path, videos, tree, features_NF, tokens, offsets, most=60):
-    """Draw the commonest visual words, each as the middle frame of its exemplar: the clip nearest its centroid."""
-    nearest = exemplars(tree, features_NF)
-    count = np.bincount(tokens, minlength=len(nearest))
-    words = [w for w in np.argsort(-count, kind="stable")[:most] if count[w]]
-    wanted = {}
-    for word in words:
-        v = int(np.searchsorted(offsets, nearest[word], side="right")) - 1
-        wanted.setdefault(v, {})[int(nearest[word] - offsets[v])] = word
-    frames = {}
+def _exemplar_frames(videos, clip_C, offsets):
+    """Decode the middle frame of each visual word's exemplar: {word: (H, W, 3) uint8}. clip_C: `exemplars`; videos lie between offsets."""
+    wanted, frames = {}, {}
+    for word in np.flatnonzero(clip_C >= 0).tolist():
+        v = int(np.searchsorted(offsets, clip_C[word], side="right")) - 1
+        wanted.setdefault(v, {})[int(clip_C[word] - offsets[v])] = word
     for v, clips in wanted.items():
         for i, clip in zip(range(max(clips) + 1), clips_of(videos[v])):
             if i in clips:
                 frames[clips[i]] = clip[len(clip) // 2]
-    plot_visual_words([(w, int(count[w]), frames[w]) for w in words], path)
+    return frames
 
 
 def main(argv=None):
@@ -212,8 +216,9 @@ def main(argv=None):
     parser = Parser(prog="python -m minivbert.prepare", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help="folder of videos, with .vtt, .srt or .json3 captions beside them where there is speech")
     parser.add_argument("--out", required=True, help="corpus folder to write")
-    parser.add_argument("--features", default="mini", choices=("mini", "s3d"),
-                        help="mini: the small network trained on the kitchen; s3d: torchvision's S3D, for real videos")
+    parser.add_argument("--features", default="mini", choices=("mini", "s3d", "vit"),
+                        help="mini: the small network trained on the kitchen; s3d: torchvision's S3D, for real videos; vit: the mean over "
+                             "frames of a ViT that python -m minivbert.vision.train --data kitchen made (give its --weights)")
     parser.add_argument("--weights", help="the network's weights, a file (left out: the shipped ones for mini, Kinetics-400 for s3d)")
     parser.add_argument("--asr", metavar="MODEL", help="recognise the speech of videos without captions: a Whisper model's name (tiny.en; "
                         "tiny, base, ... know other languages too) or its folder; needs requirements-asr.txt")

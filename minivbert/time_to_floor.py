@@ -2,12 +2,13 @@
 
 Reads history.jsonl and summary.json of finished runs of a kitchen corpus (train them with a small --eval-every, for a point a look),
 prints after how many seconds each run passed the bars, and draws the share of the distance from unigram to floor against the time.
-Seconds are wall time of training and scoring, as the log has them.
+Seconds are wall time of training and scoring, as the log has them. The curves are kept beside the picture as .json.
 """
 import json
 from pathlib import Path
 
 from minivbert.checkpoint import RunError
+from minivbert.files import replace_file
 from minivbert.options import Parser, fail
 from minivbert.plot import plot_time_to_floor
 
@@ -61,6 +62,7 @@ def main(argv=None):
         times = [{part: passed(curves[part], curves["ceiling"] - BELOW if part == "alignment" else CLOSED)
                   for part in ("text", "video", "alignment")} for curves in runs]
         plot_time_to_floor(runs, CLOSED, BELOW, Path(o.out))
+        replace_file(Path(o.out).with_suffix(".json"), lambda path: path.write_text(json.dumps(runs) + "\n"))
     except (ValueError, OSError) as error:
         fail(error)
     print(f"{'seconds until':<24}{f'text {CLOSED:.0%}':>12}{f'video {CLOSED:.0%}':>12}{'alignment, 1 point below the ceiling':>40}")

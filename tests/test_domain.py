@@ -16,7 +16,7 @@ def test_distances_and_ranks_by_hand(tree, tmp_path):
     token_N, distance_N = distances(tree, points)
     assert token_N[0] == token_N[1] != token_N[2]
     assert distance_N == pytest.approx([0, 5, 1])
-    write_distances(tmp_path, tree, np.repeat([[0.0, 1.0], [0.0, 2.0], [0.0, 4.0]], [50, 49, 1], axis=0))
+    write_distances(tmp_path, distances(tree, np.repeat([[0.0, 1.0], [0.0, 2.0], [0.0, 4.0]], [50, 49, 1], axis=0))[1])
     reference_Q = read_distances(tmp_path)
     assert reference_Q[[0, 400, 600, 1000]] == pytest.approx([0, 0, 1, 3])
     assert ranks(np.array([0.5, 3.0, 99.0]), reference_Q) == pytest.approx([0.5, 1, 1], abs=0.01)

@@ -13,10 +13,16 @@ import pytest
 
 from minivbert.config import DATA_SAMPLE
 from minivbert import prepare as command_module
+from minivbert.downstream.shared import tokens_of_video
 from minivbert.prepare import prepare
 from minivbert.tokens.corpus import Corpus
+from minivbert.tokens.domain import read_distances
+from minivbert.tokens.exemplars import read_frames
 from minivbert.tokens.frames import VideoError
+from minivbert.tokens.hkmeans import Tree
 from minivbert.tokens.speech import Speech
+from minivbert.vision.data import Images
+from minivbert.vision.network import Classifier, NetworkConfig
 from test_frames import CARPHONE, COCKATOO
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +59,26 @@ def test_film_to_mp4_to_tokens_gives_the_corpus_sentences_and_tokens(tmp_path):
         assert ours == [sample.sentence(s) for s in np.flatnonzero(sample.sentence_video == v)]
     assert np.allclose(made.sentence_times, sample.sentence_times[:len(made.sentence_times)], atol=0.01)
     assert (tmp_path / "out" / "visual_words.png").stat().st_size > 10_000
+    used = np.unique(np.concatenate([made.video(v) for v in range(5)]))
+    frames = read_frames(tmp_path / "out")
+    assert frames.shape == (made.visual_words, 120, 160, 3)
+    assert np.array_equal(np.flatnonzero(frames.any((1, 2, 3))), used)                        # black where no clip has the word
+    shown = tokens_of_video(VIDEOS / "show_002.mp4", made, Tree.load(TREE))
+    assert shown.verdict.startswith("in domain") and len(read_distances(tmp_path / "out")) == 1001
+
+
+def test_visual_words_of_a_vit(tmp_path):
+    (tmp_path / "in").mkdir()
+    copy_shows(tmp_path / "in", range(2))
+    done = command(tmp_path / "in", "--out", tmp_path / "out", "--features", "vit")
+    assert done.returncode == 2 and "features 'vit' need weights; run python -m minivbert.vision.train --data kitchen" in done.stderr
+    frames = Images(np.random.default_rng(0).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8), np.arange(4) % 2, ("a", "b"))
+    Classifier.new("vit", NetworkConfig(width=16, layers=1, heads=2, feed_forward=32), frames, seed=1).save(tmp_path / "vit.safetensors")
+    prepare(tmp_path / "in", tmp_path / "out", features="vit", weights=tmp_path / "vit.safetensors", clusters=3, levels=2)
+    made = Corpus.open(tmp_path / "out")
+    assert made.meta["features"] == "vit" and made.visual_words == 9
+    again = tokens_of_video(VIDEOS / "show_001.mp4", made, Tree.load(tmp_path / "out" / "tree.npz"), tmp_path / "vit.safetensors")
+    assert np.array_equal(again.tokens, made.video(1)) and again.features.shape[1] == 16
 
 
 @pytest.mark.slow

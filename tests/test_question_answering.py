@@ -19,6 +19,7 @@ from minivbert.kitchen.recipes import ACTIONS, VERBS
 from minivbert.model.videobert import VideoBERT
 from minivbert.tokens.corpus import Corpus
 from small import small_corpus
+from test_frames import COCKATOO
 from untrained import untrained_run
 
 
@@ -154,8 +155,11 @@ def test_pretrained_weights_arrive_and_new_words_stand_at_the_end(sample):
     assert len(ids) == 4 and ids[0] == corpus.vocab.ids["what"] and ids[2] >= old
     with pytest.raises(ValueError, match="'spaceship' is no word of the questions"):
         answerer.encode_text("what is the spaceship?")
+    torch.nn.init.normal_(answerer.open.weight)
     blind = answerer([Example(0, "what is sliced ?", "", "", "")] * 2, [np.array([1, 2]), np.array([3])], (True, False))
     assert torch.allclose(blind[0], blind[1])                                             # without video all films are alike
+    seen = answerer([Example(0, "what is sliced ?", "", "", "")] * 2, [np.array([1, 2]), np.array([3])], (True, True))
+    assert not torch.allclose(seen[0], seen[1])
     options = [["the onion .", "the egg .", "the fish .", "the rice ."]] * 2
     hidden = [answerer.choose([Example(0, q, "", "", "")] * 2, options, [np.array([1]), np.array([2])], (False, False), ["the egg ."] * 2)
               for q in ("what is sliced ?", "what is fried ?")]
@@ -196,3 +200,18 @@ def test_command_says_what_is_missing(tmp_path, capsys):
         error = capsys.readouterr().err
         assert left.value.code == 2 and said in error and error.count("\n") == 1 and "Traceback" not in error
     assert checkpoint.read_config(tmp_path / "run").preset == "tiny" and len(all_texts()[1]) == 39
+
+
+def test_command_on_a_show_and_on_a_bird(sample, tmp_path, capsys, fetched):
+    """Answers of a model that has not learned to answer: the way from file to picture is what is tested."""
+    corpus, _ = sample
+    run = untrained_run(tmp_path / "run", corpus)
+    model, config = checkpoint.load_model(run)
+    save(run, Answerer(config.model, corpus.vocab).start_from(model), {"pretrained": [1.0] * 4})
+    for video, said in ((DATA_SAMPLE / "videos" / "show_003.mp4", "in domain"), (fetched(*COCKATOO), "out of domain")):
+        main(["--run", str(run), "--video", str(video), "--question", "what is peeled?", "--out", str(tmp_path / "answer.png")])
+        out = capsys.readouterr().out
+        assert out.startswith(said) and "what is peeled?" in out and (tmp_path / "answer.png").stat().st_size > 20_000
+    with pytest.raises(SystemExit):
+        main(["--run", str(run), "--index", "3", "--question", "what is the spaceship?"])
+    assert "no word of the questions" in capsys.readouterr().err

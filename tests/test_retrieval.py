@@ -7,7 +7,7 @@ import torch
 
 from minivbert.config import DATA_SAMPLE, PRESETS, ModelConfig
 from minivbert.downstream.dual import DualEncoder, Pairs, contrast, equal, film_of, load_dual, save_dual, text_of, train_dual
-from minivbert.downstream.retrieval import chance, figures_of, pool_of, ranks, retrieval, said_of, score_oracle, score_single, text_ids
+from minivbert.downstream.retrieval import chance, figures_of, main, pool_of, ranks, retrieval, said_of, score_oracle, score_single, text_ids
 from minivbert.downstream.shared import HIDDEN, lay_out
 from minivbert.floors import oracle_of
 from minivbert.model.videobert import VideoBERT
@@ -15,6 +15,7 @@ from minivbert.pretraining.inputs import Batch
 from minivbert.pretraining.segments import sentence_segments
 from minivbert.tokens.corpus import Corpus
 from small import small_corpus
+from test_frames import COCKATOO
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +174,17 @@ def test_queries_in_words_nobody_says():
     assert vocab.decode(text_ids(vocab, "Now we slice the onion .")) == "now we slice the onion ."
     with pytest.raises(ValueError, match="never says 'spaceship'"):
         text_ids(vocab, "slice the spaceship")
+
+
+def test_command_on_a_show_on_a_bird_and_on_words(tmp_path, capsys, fetched):
+    show = str(DATA_SAMPLE / "videos" / "show_003.mp4")
+    for what, said in ((["--video", show], "potato"), (["--video", str(fetched(*COCKATOO))], "out of domain"),
+                       (["--text", "now we slice the onion ."], "onion")):
+        main([*what, "--pool", "12" if what[0] == "--video" else "60", "--out", str(tmp_path / "found.png")])
+        assert said in capsys.readouterr().out and (tmp_path / "found.png").stat().st_size > 20_000
+    for wrong, said in ((["--text", "spaceship"], "never says"), (["--score", "--pool", "1"], "at least 2"),
+                        (["--text", "now", "--run", "no/run"], "no/run")):
+        with pytest.raises(SystemExit) as left:
+            main([*wrong, "--out", str(tmp_path / "x.png")])
+        error = capsys.readouterr().err
+        assert left.value.code == 2 and said in error and error.count("\n") == 1

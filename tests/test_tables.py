@@ -87,7 +87,8 @@ def made_up(seed, better=0.0):
     levels = {"full": 70, "text only": 70, "no noise": 50, **{f"{size} videos, equal {kind}": level for kind in ("epochs", "updates")
                                                               for size, level in zip(SIZES, (20, 40, 55))}}
     rows = lambda prior, level: {"language prior": row(prior), "shuffled video": row(9), "cross-modal": row(level)}
-    zero = {f"zero-shot, {name}": {"rows": rows(12 if name == "full" else 8, level), "vague": 0.8, "templates": {}} for name, level in levels.items()}
+    zero = {f"zero-shot, {name}": {"rows": rows(12 if name == "full" else 8, level), "vague": 0.8, "templates": {}}
+            for name, level in levels.items()}
     full = zero["zero-shot, full"]
     full["rows"]["cross-modal"] = [30 + better, 80, 60, 90]
     full["rows"] |= {"majority class": [15, 60, 13, 45], "supervised": [100] * 4, "oracle": [100] * 4, "oracle, in words": [99] * 4}

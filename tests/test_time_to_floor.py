@@ -32,6 +32,7 @@ def test_the_command_by_hand(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[1].split()[1:] == ["25", "30", "25"] and said[2].split()[1:] == ["never"] * 3
     assert (tmp_path / "picture.png").stat().st_size > 10_000
+    assert json.loads((tmp_path / "picture.json").read_text())[1]["text"] == [[10, 0.25], [20, 0.5], [30, 0.75]]
 
 
 def test_a_bar_is_passed_when_it_is_passed_for_good():

@@ -16,6 +16,7 @@ from minivbert.kitchen.recipes import ACTIONS, PHASES, VERBS, World
 from minivbert.model.videobert import VideoBERT
 from minivbert.tokens.corpus import Corpus
 from small import small_corpus
+from test_frames import COCKATOO
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,14 @@ def test_command_on_a_corpus_without_truth_is_one_sentence(tmp_path, capsys):
 def test_template_is_the_papers():
     assert TEMPLATE.replace("{V}", "[MASK]").replace("{I}", "[MASK]") == "now let me show you how to [MASK] the [MASK] ."
     assert torch.equal(torch.tensor(LABEL_OF[ACTIONS.index(("fry", "onion"))]), torch.tensor([LABELS[0].index("fry"), LABELS[1].index("onion")]))
+
+
+def test_command_on_a_show_and_on_a_bird(tmp_path, capsys, fetched):
+    main(["--video", str(DATA_SAMPLE / "videos" / "show_003.mp4"), "--out", str(tmp_path / "show.png")])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("in domain") and said[1].startswith("0 to 9 s") and "potato" in said[1]
+    assert (tmp_path / "show.png").stat().st_size > 20_000
+    main(["--video", str(fetched(*COCKATOO)), "--out", str(tmp_path / "bird.png")])
+    assert capsys.readouterr().out.startswith("out of domain") and (tmp_path / "bird.png").is_file()
+    main(["--index", "3", "--clips", "40", "--out", str(tmp_path / "whole.png")])                   # longer than an input holds
+    assert "picture:" in capsys.readouterr().out

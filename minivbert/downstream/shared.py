@@ -31,10 +31,10 @@ from minivbert.tokens.captions import captions_beside, is_punctuated, read_capti
 from minivbert.tokens.corpus import Corpus
 from minivbert.tokens.domain import distances, is_foreign, read_distances, verdict
 from minivbert.tokens.exemplars import read_frames
-from minivbert.tokens.features import open_extractor
 from minivbert.tokens.frames import CLIP_FRAMES, clips_of
 from minivbert.tokens.hkmeans import Tree
 from minivbert.tokens.punctuate import load_punctuator, restore
+from minivbert.vision.clip_features import open_extractor
 
 DEFAULT_RUN = DATA_SAMPLE / "weights" / "videobert"
 DEFAULT_CORPUS = DATA_SAMPLE / "corpus"

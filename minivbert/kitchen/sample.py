@@ -30,7 +30,7 @@ from minivbert.kitchen.narrate import all_words
 from minivbert.kitchen.recipes import ACTIONS, PHASES, STYLES, World
 from minivbert.options import Parser, fail
 from minivbert.tokens.corpus import write_corpus
-from minivbert.tokens.domain import write_distances
+from minivbert.tokens.domain import distances, write_distances
 from minivbert.tokens.features import FRAMES_SEEN, MiniS3D, fit_mini, load_mini, save_mini, shrink
 from minivbert.tokens.hkmeans import exemplars, fit
 from minivbert.tokens.wordpiece import SPECIALS, WordPiece
@@ -138,7 +138,7 @@ def build(out, work):
     seen = np.asarray(features[offsets[HELD_OUT]:])
     tree = fit(seen, CLUSTERS, LEVELS, np.random.default_rng(0))
     tree.save(corpus / "tree.npz")
-    write_distances(corpus, tree, seen)
+    write_distances(corpus, distances(tree, seen)[1])
     keep_exemplars(corpus / "exemplars.npz", exemplars(tree, seen) + offsets[HELD_OUT], tree.leaf_used, shows, offsets)
     measured = kept(work / "measured.npy", lambda: np.concatenate(spread(_measure_cell, range(len(CELLS)), "measure", weights)))
     emission, error = measure(tree.encode(measured).reshape(len(ACTIONS), PHASES, STYLES, MEASURED), CLUSTERS ** LEVELS)

@@ -36,9 +36,9 @@ def distances(tree, features_NF):
     return token_N, np.sqrt(square_N)
 
 
-def write_distances(folder, tree, features_NF):
-    """Write distances.npy (Q,) float32 into a corpus folder: quantiles of the distances of training features (N, F)."""
-    reference_Q = np.quantile(distances(tree, features_NF)[1], np.linspace(0, 1, QUANTILES)).astype(np.float32)
+def write_distances(folder, distance_N):
+    """Write distances.npy (Q,) float32 into a corpus folder: quantiles of the training clips' distances (N,)."""
+    reference_Q = np.quantile(distance_N, np.linspace(0, 1, QUANTILES)).astype(np.float32)
     replace_file(Path(folder) / "distances.npy", lambda path: np.save(path, reference_Q))
 
 

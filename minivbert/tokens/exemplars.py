@@ -2,7 +2,7 @@
 
 VideoBERT, section 4.1 and the captions of its figures: "each visual word is represented by the clip nearest its centroid". A corpus keeps
 
-    exemplars.npz      frames (C, H, W, 3) uint8: the middle frame of each, for filmstrips
+    exemplars.npz      frames (C, H, W, 3) uint8: the middle frame of each, for filmstrips; black where no clip has the word
     exemplars.mp4      the clips one after the other, word v's being frames 30 v .. 30 v + 29, for films; a keyframe each 30, so that one
                        clip is found without decoding those before it
 
@@ -21,9 +21,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image, ImageOps
 
 from minivbert.files import replace_file
 from minivbert.tokens.frames import CLIP_FRAMES, FPS, TRUE_COLOURS
+
+KEPT = (160, 120)        # pixels, width and height, of the frames that are kept of videos of any shape
 
 # one thread and plain C: other settings write other bytes from one run to the next
 X264 = {"crf": "23", "preset": "veryfast", "g": str(CLIP_FRAMES), "threads": "1", "x264-params": "no-asm=1:scenecut=0"}
@@ -36,6 +39,17 @@ def read_frames(folder: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"{path}: not there, so visual words cannot be drawn; give a corpus that has it, such as data_sample/corpus")
     with np.load(path, allow_pickle=False) as file:
         return file["frames"]
+
+
+def write_frames(folder: str | os.PathLike, frames: dict[int, np.ndarray], words: int) -> None:
+    """Write exemplars.npz into a corpus folder from the middle frames {word: (H, W, 3) uint8} of videos of any shape, `words` of them in all.
+
+    Each frame is fitted into 160 x 120 pixels, with black beside it where its shape is another.
+    """
+    kept = np.zeros((words, KEPT[1], KEPT[0], 3), np.uint8)
+    for word, frame in frames.items():
+        kept[word] = np.asarray(ImageOps.pad(Image.fromarray(frame), KEPT))
+    replace_file(Path(folder) / "exemplars.npz", lambda path: np.savez_compressed(path, frames=kept))
 
 
 def exemplar_clips(folder: str | os.PathLike, words: Iterable[int]) -> Iterator[np.ndarray]:
