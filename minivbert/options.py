@@ -31,7 +31,7 @@ def add_options(parser, config):
             shape = dict(nargs=len(value), type=type(value[0])) if isinstance(value, tuple) else dict(
                 type=yes_or_no if isinstance(value, bool) else type(value))
             parser.add_argument(f"--{f.name.replace('_', '-')}", default=argparse.SUPPRESS, metavar=f.name[0].upper(),
-                                help=f"{f.metadata['help']} (tiny: {value})".replace("%", "%%"), **shape)
+                                help=f"{f.metadata['help']} (default: {value})".replace("%", "%%"), **shape)
 
 
 def yes_or_no(text):

@@ -231,7 +231,7 @@ def write_history(out, lines):
 def main(argv=None):
     """Run the command."""
     parser = Parser(prog="python -m minivbert.train", description=__doc__.split("\n")[0])
-    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="where the defaults come from")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="where the defaults come from; those shown are tiny's")
     parser.add_argument("--corpus", default="data_sample/corpus", help="folder made by minivbert.prepare")
     parser.add_argument("--out", help="run folder (default: runs/PRESET)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")

@@ -283,6 +283,14 @@ def test_video_text_by_hand(small_kitchen):
             np.testing.assert_allclose(got[:len(at)], hand[at], rtol=0, atol=1e-9)
 
 
+def test_pairs_that_hide_nothing_are_still_judged(small_kitchen):
+    by_hand, oracle = small_kitchen
+    rows = [(words_of("now we add the milk ."), tokens) for tokens in ((0, 1), (3, 4), (2,))]
+    found = oracle.predict(batch_of(rows, "video-text"))
+    for (words, tokens), aligned in zip(rows, found.aligned):
+        assert aligned == pytest.approx(by_hand.text(words, tokens)[2], abs=1e-9)
+
+
 def test_floor_scores_the_labels_and_counts_a_tie_as_half(small_kitchen):
     by_hand, oracle = small_kitchen
     told, tokens = words_of("now we add the _ ."), (0, HIDDEN)

@@ -146,7 +146,7 @@ class Oracle:
             np.add.at(text, (readings.row[r], readings.asked_slot[here]), p_NV)
 
     def _add_tokens(self, cell_NCY, weight_N, target, video):
-        p_NV = (torch.from_numpy(cell_NCY.reshape(len(weight_N), -1)) @ self.cells).numpy()
+        p_NV = (torch.from_numpy(cell_NCY.reshape(len(weight_N), len(self.cells))) @ self.cells).numpy()
         np.add.at(video, target, p_NV * weight_N[:, None])
 
     # --- the regimes ---
