@@ -189,6 +189,16 @@ def test_commands_train_caption_a_film_and_a_picture(folders, tmp_path, capsys):
     assert capsys.readouterr().out.strip().splitlines()[-1].split()
 
 
+def test_the_shipped_captioner_tells_what_a_show_and_a_frame_of_it_show(tmp_path, capsys):
+    caption.main(["--video", str(VIDEO.with_name("show_003.mp4")), "--out", str(tmp_path / "c.vtt"), "--picture", str(tmp_path / "c.png")])
+    told = capsys.readouterr().out
+    assert told.startswith("in domain") and all(f"{verb} the potato" in told for verb in ("peel", "boil")) and "mash it" in told
+    clips = list(clips_of(VIDEO.with_name("show_003.mp4")))
+    Image.fromarray(clips[8][15]).save(tmp_path / "frame.png")
+    caption.main(["--image", str(tmp_path / "frame.png")])
+    assert "the potato" in capsys.readouterr().out.splitlines()[-1]
+
+
 @pytest.mark.parametrize("arguments, sentence", [
     ([], "say one of train, table, --video FILE, --image FILE"),
     (["train", "--image", "a.png"], "say one of"),

@@ -113,11 +113,9 @@ def plot_captions(cues, frames, clip_seconds, truth, path):
         for ax, k in zip(axes, shown):
             ax.axis("on")
             tile(ax, frames[k])
-        axes[0].set_title(f"{first * clip_seconds:g} to {(first + clips) * clip_seconds:g} s", fontsize=10, loc="left", color="#555555")
+        seen = f", shown: {', '.join(dict.fromkeys(truth[first:first + clips]))}" if truth else ""
+        cell.suptitle(f"{first * clip_seconds:g} to {(first + clips) * clip_seconds:g} s{seen}", x=0.01, ha="left", fontsize=10, color="#555555")
         cell.supxlabel(textwrap.fill(text, 58), fontsize=13, fontweight="bold")
-        if truth:
-            seen = dict.fromkeys(truth[first:first + clips])
-            axes[-1].set_title(f"shown: {', '.join(seen)}", fontsize=10, loc="right", color="#555555")
     save(figure, path)
 
 

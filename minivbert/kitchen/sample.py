@@ -2,7 +2,7 @@
 
     1. film clips of every (action, phase, style) and train MiniS3D to tell (action, phase)          -> weights/mini_s3d.safetensors
     2. film 3,000 shows, extract features; fit the k-means tree on those that are not held out  -> corpus/tree.npz
-       and keep the middle frame of each visual word's exemplar                                      -> corpus/exemplars.npz
+       and keep each visual word's exemplar, its middle frame and the whole clip                     -> corpus/exemplars.npz, .mp4
        and how far the clips lie from their centroids                                                -> corpus/distances.npy
     3. film clips of every (action, phase, style) once more and measure P(token | ...)               -> corpus/emission.npz
     4. sample 27,000 further shows directly from the measured table, no rendering                     -> corpus/*.npy
@@ -14,7 +14,6 @@ learns from, 2 for what the table is measured on, 3 for the sampled shows. No pi
 Whatever MiniS3D sees has been through H.264, as the .mp4 files have: what a codec does to colours moves clips from one visual word
 to another, so a corpus of drawn frames would not be the corpus of the films (9 clips in 10 kept their word).
 """
-import itertools
 import multiprocessing
 from pathlib import Path
 
@@ -31,7 +30,9 @@ from minivbert.kitchen.recipes import ACTIONS, PHASES, STYLES, World
 from minivbert.options import Parser, fail
 from minivbert.tokens.corpus import write_corpus
 from minivbert.tokens.domain import distances, write_distances
+from minivbert.tokens.exemplars import write_film
 from minivbert.tokens.features import FRAMES_SEEN, MiniS3D, fit_mini, load_mini, save_mini, shrink
+from minivbert.tokens.frames import CLIP_FRAMES
 from minivbert.tokens.hkmeans import exemplars, fit
 from minivbert.tokens.wordpiece import SPECIALS, WordPiece
 
@@ -113,14 +114,19 @@ def learn_features(path, work):
     save_mini(model, path)
 
 
-def keep_exemplars(path, clip_C, used_C, shows, offsets):
-    """Draw the middle frame of each used visual word's exemplar once more and write frames (C, 96, 96, 3) uint8."""
-    frames = np.zeros((len(clip_C), 96, 96, 3), np.uint8)
+def keep_exemplars(corpus, clip_C, used_C, shows, offsets):
+    """Draw each used visual word's exemplar once more; write exemplars.npz, frames (C, 96, 96, 3) uint8, and exemplars.mp4 into a corpus folder.
+
+    clip_C: the exemplar of each word among all filmed clips; offsets: of the shows in them. Black where a word is not used.
+    """
+    clips = np.zeros((len(clip_C), CLIP_FRAMES, 96, 96, 3), np.uint8)
     for word in np.flatnonzero(used_C):
         i = int(np.searchsorted(offsets, clip_C[word], side="right")) - 1
-        clips = clips_of_show(shows[i], show_rngs(0, i)[1], [15])
-        frames[word] = next(itertools.islice(clips, int(clip_C[word] - offsets[i]), None))[0]
-    replace_file(path, lambda temporary: np.savez_compressed(temporary, frames=frames))
+        show, k = shows[i], int(clip_C[word] - offsets[i])
+        rng = show_rngs(0, i)[1].spawn(len(show.action))[k]
+        clips[word] = draw_clip(*ACTIONS[show.action[k]], int(show.phase[k]), show.style, rng)
+    replace_file(corpus / "exemplars.npz", lambda path: np.savez_compressed(path, frames=clips[:, CLIP_FRAMES // 2]))
+    write_film(corpus / "exemplars.mp4", clips)
 
 
 def build(out, work):
@@ -139,7 +145,7 @@ def build(out, work):
     tree = fit(seen, CLUSTERS, LEVELS, np.random.default_rng(0))
     tree.save(corpus / "tree.npz")
     write_distances(corpus, distances(tree, seen)[1])
-    keep_exemplars(corpus / "exemplars.npz", exemplars(tree, seen) + offsets[HELD_OUT], tree.leaf_used, shows, offsets)
+    keep_exemplars(corpus, exemplars(tree, seen) + offsets[HELD_OUT], tree.leaf_used, shows, offsets)
     measured = kept(work / "measured.npy", lambda: np.concatenate(spread(_measure_cell, range(len(CELLS)), "measure", weights)))
     emission, error = measure(tree.encode(measured).reshape(len(ACTIONS), PHASES, STYLES, MEASURED), CLUSTERS ** LEVELS)
     replace_file(corpus / "emission.npz", lambda path: np.savez_compressed(path, emission=emission.astype(np.float32),
