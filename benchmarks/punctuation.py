@@ -2,8 +2,9 @@
 
 What is scored is the boundary F1: where do sentences end? Truth and answers are compared word by word, the end of the text left out.
 
-    text        unseen narration of the kitchen (in the times that it gives, too), unseen prose of the grammar, and cooking talk (cooking_talk.txt: written by hand before
-                the grammar was, by the same author), each with pauses drawn as in training and without any
+    text        unseen narration of the kitchen (in the times that it gives, too), unseen prose of the grammar, and cooking talk
+                (cooking_talk.txt: written by hand before the grammar was, by the same author), each with pauses drawn as in training
+                and without any times
     sound       the same kinds of text spoken by flite (rms), one file each, and recognised by Whisper tiny.en
     recordings  LibriVox's "Sense and Sensibility", five phrases of one reader out of pocketsphinx's test data, one after the other
 
@@ -35,7 +36,8 @@ import torch
 from minivbert.config import DATA_SAMPLE
 from minivbert.files import replace_file
 from minivbert.kitchen.narrate import narrate
-from minivbert.kitchen.punctuator import WORLD, kitchen_sentences, marked, pauses_after, prose_sentences, talk, timed, unseen_streams
+from minivbert.kitchen.punctuator import WORLD, kitchen_sentences, marked, pauses_after, prose_sentences, talk, timed, \
+    unseen_streams, untimed
 from minivbert.kitchen.voice import RATE, VOICE, find_flite, letter_times
 from minivbert.tokens.punctuate import STOPS, bare, boundary_f1, load_punctuator, marks_of
 
@@ -89,16 +91,21 @@ def row(name, punctuator, streams, own=None):
 
 
 def matched(words, said):
-    """Carry the true marks over to what was recognised: [(word, start, end)] and [(word, mark)] -> a mark after each word."""
-    def plain(word):
-        return re.sub(r"\W", "", word.lower())
-    heard, true = [plain(word) for word, _, _ in words], [plain(word) for word, _ in said]
+    """Carry the true marks over to what was recognised: [(word, start, end)] and [(word, mark)] -> a mark after each word.
+
+    >>> matched([("An", 0, 1), ("ill-disposed", 1, 2), ("man", 2, 3)], [("an", ""), ("ill", ""), ("disposed", "."), ("men", ".")])
+    ['', '.', '']
+    """
+    def parts(texts):
+        return [(re.sub(r"\W", "", part), n) for n, text in enumerate(texts) for part in text.lower().split("-")]
+    heard, true = parts(word for word, _, _ in words), parts(word for word, _ in said)
     place = {}
-    for block in difflib.SequenceMatcher(None, true, heard, autojunk=False).get_matching_blocks():
-        place |= {block.a + i: block.b + i for i in range(block.size)}
+    matcher = difflib.SequenceMatcher(None, [part for part, _ in true], [part for part, _ in heard], autojunk=False)
+    for block in matcher.get_matching_blocks():
+        place |= {true[block.a + i][1]: heard[block.b + i][1] for i in range(block.size)}
     marks, last = [""] * len(words), 0
-    for i, (_, mark) in enumerate(said):
-        last = place.get(i, last)
+    for n, (_, mark) in enumerate(said):
+        last = place.get(n, last)
         marks[last] = mark if mark in STOPS else marks[last]
     return marks
 
@@ -172,11 +179,11 @@ def text_rows(punctuator):
     yield row("kitchen narration, its own times", punctuator, [as_narrated(np.random.default_rng([SEED, i])) for i in range(STREAMS)])
     shares = {"kitchen narration": dict(kitchen=1.0), "prose of the grammar": dict(kitchen=0.0)}
     for name, share in shares.items():
-        yield row(name, punctuator, unseen_streams(SEED, STREAMS, no_pauses=0.0, **share))
-        yield row(name + ", no pauses", punctuator, unseen_streams(SEED, STREAMS, no_pauses=1.0, **share))
+        yield row(name, punctuator, unseen_streams(SEED, STREAMS, times="pauses", **share))
+        yield row(name + ", no pauses", punctuator, unseen_streams(SEED, STREAMS, times="none", **share))
     shows, rng = hand_written(), np.random.default_rng(SEED)
-    yield row("cooking talk", punctuator, [timed(show, pauses_after([mark for _, mark in show], rng)) for show in shows])
-    yield row("cooking talk, no pauses", punctuator, [timed(show, np.zeros(len(show))) for show in shows])
+    yield row("cooking talk", punctuator, [timed(show, np.array(pauses_after([mark for _, mark in show], rng)), rng) for show in shows])
+    yield row("cooking talk, no pauses", punctuator, [untimed(show) for show in shows])
 
 
 def sound_rows(punctuator, model, folder):

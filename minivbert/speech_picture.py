@@ -13,6 +13,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt          # noqa: E402  (the backend must be chosen first)
+from matplotlib.colors import to_rgb          # noqa: E402
 
 from minivbert.files import replace_file          # noqa: E402
 from minivbert.pretraining.segments import clip_span          # noqa: E402
@@ -42,12 +43,12 @@ def draw_speech(video, words, sentences, path):
         a, b = max(a, first), min(b, last)
         lift = -0.13 * (n % 2)                    # neighbours may share a clip
         ax_clips.plot([a * CLIP_SECONDS + 0.05, b * CLIP_SECONDS - 0.05], [-0.12 + lift] * 2, color=hue, linewidth=4, solid_capstyle="butt")
-        ax_sentences.barh(0, until - begin, left=begin, height=0.9, color=hue, alpha=0.25, edgecolor=hue)
+        ax_sentences.barh(0, until - begin, left=begin, height=0.9, color=_tint(hue, 0.25), edgecolor=hue)
         room = max(int((min(until, end) - max(begin, start)) * 8.5), 8)
         ax_sentences.text((max(begin, start) + min(until, end)) / 2, 0, textwrap.fill(text, room), ha="center", va="center", fontsize=9.5,
                           linespacing=1.05)
-        for ax in (ax_words, ax_sound):
-            ax.axvspan(begin, until, color=hue, alpha=0.10, linewidth=0)
+        for ax in (ax_words, ax_sound):          # opaque: no line between clips runs through a word
+            ax.axvspan(begin, until, color=_tint(hue, 0.10), linewidth=0)
         for word, w_begin, w_until in words:
             if begin <= w_begin < until and start <= (w_begin + w_until) / 2 < end - 0.1:
                 ax_words.plot([w_begin + 0.02, w_until - 0.02], [0.08, 0.08], color=hue, linewidth=4, solid_capstyle="butt")
@@ -63,13 +64,18 @@ def draw_speech(video, words, sentences, path):
     for ax in (ax_clips, ax_sentences, ax_words, ax_sound):
         ax.spines[["top", "right", "left", "bottom"]].set_visible(ax is ax_sound)
         for k in range(first, first + CLIPS + 1):
-            ax.axvline(k * CLIP_SECONDS, color="black", linewidth=0.5, alpha=0.25)
+            ax.axvline(k * CLIP_SECONDS, color="#bfbfbf", linewidth=0.7, zorder=0)
         ax.tick_params(bottom=ax is ax_sound)
         ax.yaxis.label.set(rotation=0, ha="right", va="center")
     ax_sound.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(f"{Path(video).name}: a sentence takes the clips of {CLIP_SECONDS:g} s that its time span touches", fontsize=12)
     replace_file(Path(path), lambda temporary: figure.savefig(temporary, dpi=150))
     plt.close(figure)
+
+
+def _tint(hue, share):
+    """Mix a share of a colour with white."""
+    return 1 - share * (1 - np.array(to_rgb(hue)))
 
 
 def _draw_clips(ax, video, first):

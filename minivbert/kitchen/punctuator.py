@@ -1,8 +1,8 @@
 """Train the punctuator: python -m minivbert.kitchen.punctuator --out data_sample/weights/punctuator.safetensors
 
     streams    a show's narration (one in four), or several sentences of `prose.py`; as (word, start, end), marks beside them
-    pauses     a third of the streams have none, as many captions; in the others stops, commas and anything else are followed
-               by pauses whose length and chance differ from speaker to speaker
+    pauses     stops, commas and anything else are followed by pauses whose length and chance differ from speaker to speaker; a third
+               of the streams have none, as a hurried cook, or no times at all, as a written text.
     training   cross-entropy of the mark after each word, AdamW, one cycle of the learning rate
     vocabulary WordPiece learned from the same talk, with every letter and digit
 
@@ -24,16 +24,17 @@ from minivbert.kitchen.narrate import narrate
 from minivbert.kitchen.prose import MARK, sentence
 from minivbert.kitchen.recipes import World
 from minivbert.options import Parser, fail
-from minivbert.tokens.punctuate import MARKS, Punctuator, boundary_f1, marks_of, read_words, save_punctuator
+from minivbert.tokens.punctuate import MARKS, TIMES, Punctuator, boundary_f1, marks_of, read_words, save_punctuator
 from minivbert.tokens.wordpiece import WordPiece
 
 VOCABULARY, VOCABULARY_SENTENCES = 2000, 40_000
 STEPS, BATCH, LR = 2000, 64, 4e-3
 SHORT, LONG, TESTED = 1, 90, 200      # words of a training stream, the same all through a batch; words of a test stream
 KITCHEN = 0.25                # share of streams that are a show's narration
-NO_PAUSES = 0.35              # share of streams without pauses
+TIMING = {"pauses": 0.65, "no pauses": 0.15, "none": 0.2}      # share of streams that have pauses, times alone, no times
 MISHEARD = 0.02               # share of words replaced by another
-LETTER_SECONDS = 0.07         # what a letter takes to say
+LETTER_SECONDS = (0.05, 0.1)  # what a letter takes to say, from speaker to speaker
+SPREAD = 0.25                 # of log(a word's length / what its letters take)
 IGNORED = -1                  # label of a piece that is not the last of its word
 
 WORLD = World(speech=1.0)
@@ -79,7 +80,7 @@ def talk(sentences, words):
 
 def pauses_after(marks, rng):
     """Draw a speaker and the pauses [s] after each mark: a few seconds at most, 0 for none."""
-    stop = np.exp(rng.uniform(np.log(0.25), np.log(1.3)))
+    stop = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
     chance = {"": rng.uniform(0, 0.1), ",": rng.uniform(0, 0.9), ".": rng.choice([1.0, rng.uniform(0.5, 1.0)])}
     length = {"": stop * rng.uniform(0.2, 0.7), ",": stop * rng.uniform(0.2, 0.7), ".": stop}
     marks = [mark.replace("?", ".") for mark in marks]
@@ -87,21 +88,31 @@ def pauses_after(marks, rng):
     return [length[mark] * s if u < chance[mark] else 0.0 for mark, s, u in zip(marks, spread, rng.random(len(marks)))]
 
 
-def timed(talk, pauses):
-    """Set words in time: ([(word, start, end)], marks); pauses [s] follow the words."""
-    words, now = [], 0.0
-    for (word, _), pause in zip(talk, pauses):
-        end = now + LETTER_SECONDS * (len(word) + 1)
-        words.append((word, now, end))
-        now = end + pause
-    return words, [mark for _, mark in talk]
+def timed(talk, pauses, rng):
+    """Set words in time: ([(word, start, end)], marks); pauses [s] follow the words.
+
+    A recogniser writes a pause down as silence, as part of the word before it, or as some of both: one of the three a stream.
+    """
+    letters = np.array([len(word) + 1 for word, _ in talk])
+    lasts = rng.uniform(*LETTER_SECONDS) * letters * np.exp(SPREAD * rng.standard_normal(len(talk)))
+    swallowed = (0.0, 1.0, rng.random(len(talk)))[rng.integers(3)]
+    starts = np.cumsum(np.r_[0.0, lasts + pauses])[:-1]
+    ends = starts + lasts + pauses * swallowed
+    return [(word, a, b) for (word, _), a, b in zip(talk, starts.tolist(), ends.tolist())], [mark for _, mark in talk]
 
 
-def stream(rng, words, kitchen=KITCHEN, no_pauses=NO_PAUSES):
-    """Draw one stream of so many words and a few more: ([(word, start, end)], marks)."""
+def untimed(talk):
+    """Give words that nobody has timed: ([(word, 0, 0)], marks)."""
+    return [(word, 0.0, 0.0) for word, _ in talk], [mark for _, mark in talk]
+
+
+def stream(rng, words, kitchen=KITCHEN, times=None):
+    """Draw one stream of so many words and a few more: ([(word, start, end)], marks). times: one of `TIMING`, drawn if None."""
     said = talk((kitchen_sentences if rng.random() < kitchen else prose_sentences)(rng), words)
-    silent = rng.random() < no_pauses
-    return timed(said, np.zeros(len(said)) if silent else pauses_after([mark for _, mark in said], rng))
+    times = times or rng.choice(list(TIMING), p=list(TIMING.values()))
+    if times == "none":
+        return untimed(said)
+    return timed(said, np.array(pauses_after([mark for _, mark in said], rng)) * (times == "pauses"), rng)
 
 
 def learn_vocabulary(seed):
@@ -114,15 +125,15 @@ def learn_vocabulary(seed):
 
 
 def batch_of(streams, wordpiece):
-    """Put streams side by side: ids (B, T), pause (B, T, 2), keep (B, T), labels (B, T), -1 but at last pieces."""
+    """Put streams side by side: ids (B, T), pause (B, T, 3), keep (B, T), labels (B, T), -1 but at last pieces."""
     read = [(*read_words(words, wordpiece), marks) for words, marks in streams]
     B, T = len(read), max(len(ids) for ids, *_ in read)
     ids_BT, labels_BT = torch.full((B, T), wordpiece.pad), torch.full((B, T), IGNORED)
-    pause_BT2, keep_BT = torch.zeros(B, T, 2), torch.zeros(B, T)
+    pause_BT3, keep_BT = torch.zeros(B, T, TIMES), torch.zeros(B, T)
     for b, (ids, pause, last, marks) in enumerate(read):
-        ids_BT[b, :len(ids)], pause_BT2[b, :len(ids)], keep_BT[b, :len(ids)] = ids, pause, 1.0
+        ids_BT[b, :len(ids)], pause_BT3[b, :len(ids)], keep_BT[b, :len(ids)] = ids, pause, 1.0
         labels_BT[b, last] = torch.tensor([MARKS.index(mark) for mark in marks])
-    return ids_BT, pause_BT2, keep_BT, labels_BT
+    return ids_BT, pause_BT3, keep_BT, labels_BT
 
 
 def mishear(streams, rng):
@@ -144,8 +155,8 @@ def train(punctuator, steps, seed, batch=BATCH, lr=LR, progress=False, **shares)
         rng = np.random.default_rng([seed, 1, step])
         words = int(rng.integers(SHORT, LONG))
         streams = mishear([stream(rng, words, **shares) for _ in range(batch)], rng)
-        ids_BT, pause_BT2, keep_BT, labels_BT = batch_of(streams, punctuator.wordpiece)
-        logits_BT4 = punctuator(ids_BT, pause_BT2, keep_BT)
+        ids_BT, pause_BT3, keep_BT, labels_BT = batch_of(streams, punctuator.wordpiece)
+        logits_BT4 = punctuator(ids_BT, pause_BT3, keep_BT)
         loss = F.cross_entropy(logits_BT4.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORED)
         optimizer.zero_grad()
         loss.backward()
@@ -189,10 +200,10 @@ def main():
     train(punctuator, options.steps, options.seed, progress=True)
     save_punctuator(punctuator, options.out)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB, {sum(p.numel() for p in punctuator.parameters()):,} parameters")
-    for name, shares in (("kitchen narration", dict(kitchen=1.0, no_pauses=0.0)), ("the same without pauses", dict(kitchen=1.0, no_pauses=1.0)),
-                         ("prose", dict(kitchen=0.0, no_pauses=0.0)), ("prose without pauses", dict(kitchen=0.0, no_pauses=1.0))):
-        f1 = score(unseen_streams(options.seed + 1, 40, **shares), lambda words: marks_of(words, punctuator))
-        print(f"  boundary F1 on {name:<24} {f1:.3f}")
+    for name, kitchen in (("kitchen narration", 1.0), ("prose", 0.0)):
+        for times in TIMING:
+            f1 = score(unseen_streams(options.seed + 1, 40, kitchen=kitchen, times=times), lambda words: marks_of(words, punctuator))
+            print(f"  boundary F1 on {name:<18} times: {times:<10} {f1:.3f}")
 
 
 if __name__ == "__main__":

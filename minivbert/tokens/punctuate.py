@@ -3,15 +3,17 @@
 VideoBERT (arXiv 1904.01766), "Video and language preprocessing": speech recognition gives a stream of words; an
 LSTM-based language model punctuates it; punctuation cuts it into sentences, each with a start and an end.
 
-    x_t    = [embedding of word piece t, pause after it, 1 if the stream has pauses at all]
+    x_t    = [embedding of word piece t; at the last piece of a word: silence after it, how late the next word is; 1 if there are times]
     i, f, g, o = x_t W_in + h_(t-1) W_state + b,   c_t = s(f) c_(t-1) + s(i) tanh(g),   h_t = s(o) tanh(c_t)      the LSTM
     mark   = softmax([h_t read from the left, h_t read from the right] W_out), t the last piece of a word:
              nothing, comma, period or question mark
 
-A word's pieces come from the punctuator's own WordPiece vocabulary, so no word is unknown to it. Captions often carry no
-pauses (each word ends where the next one starts); it was trained on such streams too.
+A word's pieces come from the punctuator's own WordPiece vocabulary, so no word is unknown to it. Silence is the time from a word's end
+to the next one's start. In many captions there is none, for each word ends where the next one starts; there a pause shows as a word
+that lasts longer than its letters explain: the next one is "late". It was trained on streams with either, on streams without pauses,
+and on streams without times.
 
-Axes: B streams, T word pieces, E width of an embedding, F = E + 2 what the LSTM reads, H width of its state, N words; 4 marks.
+Axes: B streams, T word pieces, E width of an embedding, F = E + 3 what the LSTM reads, H width of its state, N words; 4 marks.
 
 Differs from, or not stated in, the paper: the paper names no model ("an off-the-shelf LSTM-based language model"). Ours reads
 in both directions, since what follows a word says more about a full stop than what precedes it. Words keep their case.
@@ -36,6 +38,7 @@ MARKS = ("", ",", ".", "?")            # what the network tells apart, in the or
 STOPS = (".", "?")                     # those that end a sentence
 WRITTEN = ".,?!;:…"                    # marks at the end of a given word: taken off, since the network sets its own
 LONGEST_PAUSE = 2.0                    # [s]; a longer one says no more
+TIMES = 3                              # numbers a piece that tell of time
 
 Word = tuple[str, float, float]
 
@@ -82,13 +85,13 @@ class Punctuator(nn.Module):
         super().__init__()
         self.wordpiece, self.width, self.state = wordpiece, width, state
         self.embedding = nn.Embedding(len(wordpiece), width)
-        self.from_left = LSTM(width + 2, state)
-        self.from_right = LSTM(width + 2, state, backwards=True)
+        self.from_left = LSTM(width + TIMES, state)
+        self.from_right = LSTM(width + TIMES, state, backwards=True)
         self.head = nn.Linear(2 * state, len(MARKS))
 
-    def forward(self, ids_BT: torch.Tensor, pause_BT2: torch.Tensor, keep_BT: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids_BT: torch.Tensor, pause_BT3: torch.Tensor, keep_BT: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, T, 4) of the mark after each piece; they mean something at the last piece of a word."""
-        x_BTF = torch.cat([self.embedding(ids_BT), pause_BT2], 2)
+        x_BTF = torch.cat([self.embedding(ids_BT), pause_BT3], 2)
         return self.head(torch.cat([self.from_left(x_BTF, keep_BT), self.from_right(x_BTF, keep_BT)], 2))
 
 
@@ -104,27 +107,44 @@ def bare(word: str) -> str:
 def read_words(words: Sequence[Word], wordpiece: WordPiece) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Turn N timed words into what the punctuator reads.
 
-    Returns ids (T,) int64; pause (T, 2) float32: [s] after a word, at its last piece, and whether the stream has any;
+    Returns ids (T,) int64; pause (T, 3) float32: silence and lateness [s] after a word, at its last piece, and 1 if there are times;
     last (N,) int64: where each word's last piece is.
     """
     ids, last = [], []
     for word, _, _ in words:
         ids.extend(wordpiece.encode(bare(word)) or [wordpiece.unk])
         last.append(len(ids) - 1)
-    gaps = [min(max(after[1] - word[2], 0.0), LONGEST_PAUSE) for word, after in zip(words, words[1:])]
-    pause_T2 = torch.zeros(len(ids), 2)
-    pause_T2[last[:-1], 0] = torch.tensor(gaps, dtype=torch.float32)
-    pause_T2[:, 1] = float(any(gaps))
-    return torch.tensor(ids), pause_T2, torch.tensor(last)
+    pause_T3 = torch.zeros(len(ids), TIMES)
+    pause_T3[last, :2] = pauses_between(words)
+    pause_T3[:, 2] = float(words[-1][2] > words[0][1])
+    return torch.tensor(ids), pause_T3, torch.tensor(last)
+
+
+def pauses_between(words: Sequence[Word]) -> torch.Tensor:
+    """Measure what follows each of N words: (N, 2) float32, silence and lateness in seconds, both 0 to `LONGEST_PAUSE`.
+
+    Lateness: how much later the next word starts than it would if all words were spoken at the same pace, the stream's median time
+    from start to start a letter (a blank counts as one more letter).
+
+    >>> pauses_between([("ab", 0.0, 0.75), ("cd", 0.75, 2.5), ("ef", 2.5, 3.0), ("gh", 3.25, 4.0)]).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [0.25, 0.0], [0.0, 0.0]]
+    """
+    starts_N, ends_N = torch.tensor([times for _, *times in words], dtype=torch.float32).T
+    steps_M, letters_M = starts_N.diff(), torch.tensor([len(bare(word)) + 1.0 for word, _, _ in words[:-1]])
+    pauses_N2 = torch.zeros(len(words), 2)
+    if len(words) > 1:
+        pauses_N2[:-1, 0] = starts_N[1:] - ends_N[:-1]
+        pauses_N2[:-1, 1] = steps_M - letters_M * (steps_M / letters_M).median()
+    return pauses_N2.clamp(0.0, LONGEST_PAUSE)
 
 
 def marks_of(words: Sequence[Word], punctuator: Punctuator) -> list[str]:
     """Say what stands after each of N words (word, start [s], end [s]): "", ",", "." or "?"; the last word ends a sentence."""
     if not words:
         return []
-    ids_T, pause_T2, last_N = read_words(words, punctuator.wordpiece)
+    ids_T, pause_T3, last_N = read_words(words, punctuator.wordpiece)
     with torch.inference_mode():
-        logits_T4 = punctuator(ids_T[None], pause_T2[None], torch.ones(1, len(ids_T)))[0]
+        logits_T4 = punctuator(ids_T[None], pause_T3[None], torch.ones(1, len(ids_T)))[0]
     marks = [MARKS[i] for i in logits_T4[last_N].argmax(1).tolist()]
     if marks[-1] not in STOPS:
         marks[-1] = "."
@@ -159,10 +179,10 @@ def boundary_f1(found: Sequence[str], true: Sequence[str]) -> float:
 
 
 def save_punctuator(punctuator: Punctuator, path: str | os.PathLike) -> None:
-    """Write the weights as safetensors; sizes and vocabulary go into the file's metadata."""
+    """Write the weights as safetensors, in half precision; sizes and vocabulary go into the file's metadata."""
     about = {"network": "Punctuator", "width": json.dumps(punctuator.width), "state": json.dumps(punctuator.state),
              "vocab": json.dumps(punctuator.wordpiece.vocab, ensure_ascii=False)}
-    tensors = {name: tensor.contiguous() for name, tensor in punctuator.state_dict().items()}
+    tensors = {name: tensor.half().contiguous() for name, tensor in punctuator.state_dict().items()}
     replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=about))
 
 
