@@ -284,8 +284,8 @@ def test_written_weights_come_back(tmp_path, untrained):
     save_punctuator(untrained, path)
     again = load_punctuator(path)
     assert (again.width, again.state, again.wordpiece.vocab) == (8, 12, untrained.wordpiece.vocab)
-    ids, pause = torch.randint(5, 30, (2, 6)), torch.rand(2, 6, 3)
-    torch.testing.assert_close(again(ids, pause, torch.ones(2, 6)), untrained(ids, pause, torch.ones(2, 6)), rtol=0, atol=0)
+    kept, given = again.state_dict(), untrained.half().float().state_dict()                          # in half precision
+    assert kept.keys() == given.keys() and all(torch.equal(kept[name], given[name]) for name in given)
     assert [entry.name for entry in tmp_path.iterdir()] == ["small.safetensors"]
 
 
