@@ -138,6 +138,5 @@ def test_bad_input_is_one_sentence(capsys, tmp_path):
         assert stop.value.code == 2 and says in said and len(said.splitlines()) == 1
 
 
-@pytest.mark.skipif(not (DOCS / "results" / "ablations.json").is_file(), reason="docs/ablations.md has not been made")
 def test_the_report_in_docs_is_that_of_its_file():
     assert report(json.loads((DOCS / "results" / "ablations.json").read_text())) == (DOCS / "ablations.md").read_text()
