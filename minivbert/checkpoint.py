@@ -15,19 +15,39 @@ from minivbert.files import replace_file
 from minivbert.model.videobert import VideoBERT
 
 
+KERNELS = ("fused", "foreach", "capturable")        # how an optimizer computes: the device's own affair, not the checkpoint's
+
+
 class RunError(ValueError):
     """Say in one sentence what is wrong with a run folder and what to do."""
 
 
-def save_checkpoint(run, model, optimizers, step, history):
-    """Write checkpoint.pt: weights, optimizers' state, the number of steps done, torch's random state, the log so far."""
-    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step,
-             "random": torch.get_rng_state(), "history": history}
-    replace_file(Path(run) / "checkpoint.pt", lambda path: torch.save(state, path))
+def on_cpu(state):
+    """Bring every tensor of nested dicts and lists to the CPU.
+
+    >>> on_cpu({"a": [torch.ones(1), "b"]})
+    {'a': [tensor([1.]), 'b']}
+    """
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(on_cpu(value) for value in state)
+    return state.cpu() if isinstance(state, torch.Tensor) else state
+
+
+def save_checkpoint(run, model, optimizers, step, history, get_random=torch.get_rng_state, write=True):
+    """Write checkpoint.pt: weights, optimizers' state, the number of steps done, the random state, the log so far.
+
+    get_random: gives the random state. write: False where another process writes the file; gathering the tensors takes all of them.
+    """
+    state = on_cpu({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]})
+    state |= {"step": step, "random": get_random(), "history": history}
+    if write:
+        replace_file(Path(run) / "checkpoint.pt", lambda path: torch.save(state, path))
 
 
 def load_checkpoint(run, model, optimizers):
-    """Load checkpoint.pt into model and optimizers; return (steps done, log so far).
+    """Load checkpoint.pt into model and optimizers, whichever device they are on; return (steps done, log so far, random state).
 
     Raises RunError if it is missing, damaged, or of another model.
     """
@@ -36,14 +56,24 @@ def load_checkpoint(run, model, optimizers):
         raise RunError(f"{path}: not there, so there is nothing to resume; train without --resume")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
+        check_shapes(state["model"], model.state_dict())
         model.load_state_dict(state["model"])
         for optimizer, own in zip(optimizers, state["optimizers"], strict=True):
+            for group, here in zip(own["param_groups"], optimizer.param_groups):
+                group.update({key: here[key] for key in KERNELS if key in here})
             optimizer.load_state_dict(own)
-        torch.set_rng_state(state["random"])
-        return state["step"], state["history"]
+        return state["step"], state["history"], state["random"]
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}: cannot be resumed ({reason}); train without --resume to start anew") from error
+
+
+def check_shapes(stored, own):
+    """Raise ValueError, naming the first tensor that differs, unless two state dicts have the same names and shapes."""
+    for name in [*own, *stored]:
+        there, here = (tuple(s[name].shape) if name in s else "missing" for s in (stored, own))
+        if there != here:
+            raise ValueError(f"{name} is {there} there and {here} here, so it is of another shape or vocabulary")
 
 
 def save_config(run, config, vocab):
@@ -64,10 +94,11 @@ def read_config(run):
         raise RunError(f"{path}: not a config ({error}); train again") from error
 
 
-def save_model(run, model):
-    """Write model.safetensors; a tensor that two names share is written once a name."""
+def save_model(run, model, write=True):
+    """Write model.safetensors; a tensor that two names share is written once a name. write: see `save_checkpoint`."""
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(Path(run) / "model.safetensors", lambda path: save_file(tensors, path))
+    if write:
+        replace_file(Path(run) / "model.safetensors", lambda path: save_file(tensors, path))
 
 
 def load_model(run):

@@ -6,6 +6,9 @@ linear decay). On the way held-out videos are scored, a checkpoint is written, a
 summary.json, curves.png, model.safetensors.
 
 `train(config, corpus, device) -> History` is all there is: the command line, the notebooks and the tests call the same function.
+On which devices it runs, `device.py` alone knows: a GPU, several processes (torchrun --nproc_per_node 2 -m minivbert.train), or all chips
+of a TPU (--device xla, see docs/tpu.md). Where programs are compiled, the gradients of a batch are one, a program a regime and
+length, and the optimizers' move is one more: a program a whole step would be one for every *combination* of three lengths.
 
     >>> history = train(PRESETS["tiny"], Corpus.open("data_sample/corpus"), torch.device("cpu"))     # doctest: +SKIP
 """
@@ -21,7 +24,7 @@ from tqdm import tqdm
 from minivbert import checkpoint
 from minivbert.baselines import fit_ngrams, unigram_figures
 from minivbert.config import PRESETS, to_dict
-from minivbert.device import autocast, pick_device
+from minivbert.device import Native, open_device
 from minivbert.files import replace_file
 from minivbert.floors import floor_figures, oracle_of
 from minivbert.model.videobert import VideoBERT
@@ -62,17 +65,18 @@ def build_model(config, corpus):
     return model
 
 
-def build_optimizers(model, config):
+def build_optimizers(model, config, device=Native):
     """Build AdamW for everything, or, where `muon_lr` > 0, Muon for the matrices of the blocks and AdamW for the rest.
 
-    Biases, LayerNorms and other vectors are not decayed. The peak learning rate of a group stands in its "peak".
+    Biases, LayerNorms and other vectors are not decayed. The peak learning rate of a group stands in its "peak". device: says how AdamW
+    computes there.
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     inner = [p for name, p in trained if config.muon_lr and p.dim() > 1 and name.startswith("encoder.")]
     rest = [p for _, p in trained if all(p is not q for q in inner)]
     groups = [{"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
               {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0}]
-    optimizers = [torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)]
+    optimizers = [torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), **device.adamw)]
     if inner:
         optimizers.append(torch.optim.Muon(inner, lr=config.muon_lr, weight_decay=config.weight_decay))
     for group in groups_of(optimizers):
@@ -98,47 +102,71 @@ def schedule(step, config):
     return (config.steps - step) / max(1, config.steps - warm)
 
 
-def train_step(model, optimizers, batches, share, config):
-    """Take one step on a list of batches at a share of the peak learning rate.
+def train_step(model, optimizers, batches, share, config, device=None):
+    """Take one step on a list of batches at a share of the peak learning rate. device: where the model is, by default a torch device.
 
-    Returns {(regime, part): tensor [nats, count, correct]}, summed over the batches, as the model was before the step.
+    Returns {(regime, part): tensor [nats, count, correct]}, summed over the batches, as the model was before the step; in one of several
+    processes, over its own rows.
     """
+    device = device or Native(next(model.parameters()).device)
     total = objective.counts(batches)
     weights = dict(zip(REGIMES, config.weights))
-    device = next(model.parameters()).device
-    seen = {}
+    rows = []
     for batch in batches:
-        with autocast(device, config.precision):
-            parts = objective.forward(model, batch.to(device))
-            loss = objective.weighted_loss(parts, batch.regime, total, weights)
-        loss.backward()
-        add_parts(seen, batch.regime, parts)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    for group in groups_of(optimizers):
-        group["lr"] = share * group["peak"]
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return seen
+        here = device.put(batch)
+        with device.program():
+            with device.autocast(config.precision):
+                parts = objective.forward(model, here)
+                loss = objective.weighted_loss(parts, batch.regime, total, weights)
+            loss.backward()
+            rows.append(rows_of(batch.regime, parts))
+    with device.program():
+        device.sum_gradients(model)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        for group in groups_of(optimizers):
+            group["lr"] = share * group["peak"]
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    return add_up(rows)
 
 
-def add_parts(seen, regime, parts):
-    """Add the parts of one batch to {(regime, part): [nats, count, correct]}."""
-    for name, part in parts.items():
-        row = torch.stack([part.nats.detach().float(), part.count.float(), part.correct.float()])
-        seen[regime, name] = seen.get((regime, name), 0.0) + row
+def rows_of(regime, parts):
+    """Lay out the parts of one batch: {(regime, part): [nats, count, correct]}."""
+    return {(regime, name): torch.stack([part.nats.detach().float(), part.count.float(), part.correct.float()])
+            for name, part in parts.items()}
+
+
+def add_up(rows):
+    """Add up a list of {key: tensor}.
+
+    >>> add_up([{"a": 1}, {"a": 2, "b": 3}])
+    {'a': 3, 'b': 3}
+    """
+    out = {}
+    for row in rows:
+        for key, value in row.items():
+            out[key] = out[key] + value if key in out else value
+    return out
 
 
 @torch.no_grad()
-def evaluate(model, batches, config):
-    """Score a list of held-out batches; return {(regime, part): tensor [nats, count, correct]}."""
-    device, seen = next(model.parameters()).device, {}
+def evaluate(model, batches, config, device=None):
+    """Score a list of held-out batches; return {(regime, part): tensor [nats, count, correct]}, over all processes. device: see `train_step`."""
+    device, rows = device or Native(next(model.parameters()).device), []
     model.eval()
     for batch in batches:
-        with autocast(device, config.precision):
-            add_parts(seen, batch.regime, objective.forward(model, batch.to(device)))
+        here = device.put(batch)
+        with device.program(), device.autocast(config.precision):
+            rows.append(rows_of(batch.regime, objective.forward(model, here)))
     model.train()
-    return seen
+    return collect(rows, device)
+
+
+def collect(rows, device):
+    """Read a list of {key: tensor (3,)} off the devices and add it up, over the list and over all processes."""
+    own = add_up([{key: value.cpu() for key, value in row.items()} for row in rows])
+    return dict(zip(own, device.sum(torch.stack(list(own.values()))))) if own else {}
 
 
 def figures(seen):
@@ -165,17 +193,20 @@ def held_out_batches(config, corpus):
 def train(config, corpus, device, out=None, resume=False, progress=False):
     """Train a VideoBERT on a corpus; return its `History`.
 
-    out: run folder, or None to write nothing. resume: go on from out/checkpoint.pt. progress: show a bar.
-    Raises ValueError for a corpus without held-out or training videos, RunError for a checkpoint that does not fit.
+    device: torch.device, or what `open_device` gives. out: run folder, or None to write nothing. resume: go on from out/checkpoint.pt.
+    progress: show a bar. Raises ValueError for a corpus without held-out or training videos, or for rows that the devices do not divide,
+    RunError for a checkpoint that does not fit.
     """
     c = config.train
     training, held_out = corpus.split()
     if not len(training) or not len(held_out):
         raise ValueError(f"{corpus.folder}: {len(training)} training and {len(held_out)} held-out videos; both need at least one")
-    torch.manual_seed(c.seed)
-    model = build_model(config, corpus).to(device).train()
+    device = Native(device) if isinstance(device, torch.device) else device
+    device.check_rows(config.inputs.rows)
+    device.seed(c.seed)
+    model = device.prepare(build_model(config, corpus)).train()
     config = replace(config, model=model.config)
-    optimizers = build_optimizers(model, c)
+    optimizers = build_optimizers(model, c, device)
     stream = Batches(corpus, training, config.inputs, c.seed)
     held = held_out_batches(config, corpus)
     base = unigram_figures(held, fit_ngrams(stream))
@@ -184,41 +215,46 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
         base |= floor_figures(oracle, held)
     first, lines, seconds, tokens = 0, [], 0.0, 0
     if resume:
-        first, lines = checkpoint.load_checkpoint(out, model, optimizers)
+        first, lines, random = checkpoint.load_checkpoint(out, model, optimizers)
         seconds, tokens = lines[-1]["seconds"], lines[-1]["tokens"]
-    elif out:
+    elif out and device.is_main:
         Path(out).mkdir(parents=True, exist_ok=True)
         checkpoint.save_config(out, config, corpus.vocab)
-    seen, clock = {}, time.time()
-    bar = tqdm(range(first, c.steps), initial=first, total=c.steps, disable=not progress, unit="step", dynamic_ncols=True)
+    device.settle(model, optimizers)
+    if resume:
+        device.set_random_state(random)
+    rows, clock = [], time.time()
+    bar = tqdm(range(first, c.steps), initial=first, total=c.steps, disable=not (progress and device.is_main), unit="step",
+               dynamic_ncols=True)
     for step in bar:
         share = schedule(step, c)
         batches = [stream.get(regime, step * c.accumulate + j) for regime in stream.regimes() for j in range(c.accumulate)]
-        for key, row in train_step(model, optimizers, batches, share, c).items():
-            seen[key] = seen.get(key, 0.0) + row
+        rows.append(train_step(model, optimizers, batches, share, c, device))
         tokens += sum(int(batch.keep.sum()) for batch in batches)
         done = step + 1
         if done % c.log_every and done != c.steps:
             continue
+        seen, rows = collect(rows, device), []
         now = time.time()
         seconds, clock = seconds + now - clock, now
         line = {"step": done, "lr": share * c.lr, "seconds": round(seconds, 3), "tokens": tokens, **figures(seen)}
-        seen = {}
         if done % c.eval_every == 0 or done == c.steps:
-            line |= {f"held_out_{k}": v for k, v in figures(evaluate(model, held, c)).items()}
+            line |= {f"held_out_{k}": v for k, v in figures(evaluate(model, held, c, device)).items()}
         lines.append(line)
         bar.set_postfix({k.replace("held_out_", "h "): f"{v:.2f}" for k, v in line.items() if "nats" in k}, refresh=False)
-        if out:
+        if out and device.is_main:
             write_history(out, lines)
-            if "held_out_video_nats" in line:
-                checkpoint.save_checkpoint(out, model, optimizers, done, lines)
+        if out and "held_out_video_nats" in line:
+            checkpoint.save_checkpoint(out, model, optimizers, done, lines, device.random_state, device.is_main)
+            if device.is_main:
                 plot_curves(lines, base, Path(out) / "curves.png")
         clock = time.time()
     summary = {**{k.removeprefix("held_out_"): v for k, v in lines[-1].items() if k.startswith("held_out_")}, **base,
                "seconds": seconds + time.time() - clock, "tokens_per_second": tokens / seconds,
-               "parameters": sum(p.numel() for p in model.parameters()), "config": to_dict(config)}
+               "parameters": sum(p.numel() for p in model.parameters()), **device.about(), "config": to_dict(config)}
     if out:
-        checkpoint.save_model(out, model)
+        checkpoint.save_model(out, model, device.is_main)
+    if out and device.is_main:
         replace_file(Path(out) / "summary.json", lambda path: path.write_text(json.dumps(summary, indent=1) + "\n"))
     return History(lines, summary, model.eval())
 
@@ -234,18 +270,25 @@ def main(argv=None):
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="where the defaults come from; those shown are tiny's")
     parser.add_argument("--corpus", default="data_sample/corpus", help="folder made by minivbert.prepare")
     parser.add_argument("--out", help="run folder (default: runs/PRESET)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, tpu or xla")
+    parser.add_argument("--shard", action="store_true", help="split parameters over the devices too (xla)")
+    parser.add_argument("--recompute", action="store_true", help="compute blocks anew in the backward pass: less memory, a third more work")
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
     add_options(parser, PRESETS["tiny"])
     options = parser.parse_args(argv)
-    out = options.out or f"runs/{options.preset}"
+    out, device = options.out or f"runs/{options.preset}", None
     try:
+        device = open_device(options.device, options.shard, options.recompute)
         config = checkpoint.read_config(out) if options.resume else PRESETS[options.preset]
         config = apply_options(config, options)
-        history = train(config, Corpus.open(options.corpus), pick_device(options.device), out, options.resume, progress=True)
+        history = train(config, Corpus.open(options.corpus), device, out, options.resume, progress=True)
+        if device.is_main:
+            print(closing_table(history.summary, out))
     except (ValueError, OSError) as error:
         fail(error)
-    print(closing_table(history.summary, out))
+    finally:
+        if device is not None:
+            device.close()
 
 
 def closing_table(summary, out):

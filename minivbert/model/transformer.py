@@ -178,6 +178,7 @@ class Encoder(nn.Module):
             Block(width, heads, feed_forward, norm, dropout, eps) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width, eps) if norm == "pre" else nn.Identity()
+        self.recompute = None  # a function that calls (block, *its arguments) and keeps no activations, see `device`
 
     def forward(self, x_BTD, keep_BS=None, taps=None, at_BR=None):
         """Map x (B, T, D) to (B, T, D). keep (B, T) bool: False at padding, which nobody sees.
@@ -189,7 +190,8 @@ class Encoder(nn.Module):
         mask = None if keep_BS is None else mask_from_keep(keep_BS, x_BTD.dtype)
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, mask, taps=taps, name=f"{i}.", at_BR=at_BR if i == last else None)
+            given = x_BTD, mask, None, None, taps, f"{i}.", at_BR if i == last else None
+            x_BTD = self.recompute(block, *given) if self.recompute else block(*given)
         return self.norm(x_BTD)
 
 

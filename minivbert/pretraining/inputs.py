@@ -53,9 +53,13 @@ class Batch:
     aligned: torch.Tensor | None
     regime: str
 
+    def map(self, f):
+        """Replace every tensor x by f(x)."""
+        return replace(self, **{k: f(v) for k, v in vars(self).items() if isinstance(v, torch.Tensor)})
+
     def to(self, device):
         """Move every tensor to a device."""
-        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, torch.Tensor)})
+        return self.map(lambda x: x.to(device))
 
 
 def ranges(start_BK, length_BK, width):

@@ -193,7 +193,8 @@ def train(config, images, held_out, out=None, teacher=None, unlabelled=None, sta
     first, lines, seconds = 0, [], 0.0
     if resume:
         _check_resumed(out, config, classifier)
-        first, lines = load_checkpoint(out, network, [optimizer])
+        first, lines, random = load_checkpoint(out, network, [optimizer])
+        torch.set_rng_state(random)
         seconds = lines[-1]["seconds"]
     elif out:
         Path(out).mkdir(parents=True, exist_ok=True)
