@@ -195,14 +195,19 @@ class Native:
             dist.destroy_process_group()
 
 
-class MuonOnXla(TorchFunctionMode):
-    """Compute two things that Muon asks for, in bfloat16, as a CPU does: in float32, rounded once at the end.
+class XlaFunctions(TorchFunctionMode):
+    """Compute in another way what torch_xla does not do as a CPU does.
 
-    Torch_xla sends an addmm with factors through the CPU, and adds up a norm in bfloat16: 10 % off at 96 x 32 numbers.
+    For Muon, in bfloat16: torch_xla sends an addmm with factors through the CPU, and adds up a norm in bfloat16, 10 % off at 96 x 32
+    numbers. Here both are computed in float32 and rounded once, as a CPU does.
+    Division by a number, as losses are by their counts: two equal numbers would be one input, and the program another one than for two
+    that differ. As a tensor each is an input of its own.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func is torch.Tensor.div and isinstance(args[1], float):
+            return args[0] / torch.full((1,), args[1], dtype=args[0].dtype).to(args[0].device)[0]      # (1,): a scalar would be a number again
         if func is torch.addmm and kwargs:
             add, left, right = args
             product = kwargs.get("alpha", 1) * (left.float() @ right.float())
@@ -253,7 +258,7 @@ class Xla:
                     group["weight_decay"] = 0.0
                     for p in group["params"]:
                         p.grad = torch.zeros_like(p)
-                with MuonOnXla():
+                with XlaFunctions():
                     optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 for group, own in zip(optimizer.param_groups, decay):
@@ -283,7 +288,7 @@ class Xla:
     @contextlib.contextmanager
     def program(self):
         """Give the context of work that is compiled as one program, a hidden read from the host being an error."""
-        with self.torch_xla.compile(full_graph=True), MuonOnXla():
+        with self.torch_xla.compile(full_graph=True), XlaFunctions():
             yield
 
     def autocast(self, precision):

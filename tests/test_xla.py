@@ -23,7 +23,7 @@ from small import small_corpus
 pytest.importorskip("torch_xla")
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
-SIZES = dict(width=32, layers=2, heads=2, feed_forward=64, rows=(8, 8, 8), bucket=32, log_every=1, eval_every=20, eval_batches=1,
+SIZES = dict(width=32, layers=2, heads=2, feed_forward=64, rows=(8, 8, 8), bucket=16, log_every=1, eval_every=20, eval_batches=1,
              precision="float32")
 
 
