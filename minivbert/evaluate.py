@@ -8,8 +8,11 @@ On the same masked tokens of held-out videos, side by side:
 
 Prints nats and accuracy a regime, the share of the way from unigram to oracle that the model has gone, and where the rest of the gap
 sits, by kind of token; draws them, and how well stated probabilities come true, to evaluation.png; writes evaluation.json.
+
+`python -m minivbert.evaluate --tables` makes the paper's three tables in miniature instead (`downstream/tables.py`).
 """
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -166,9 +169,14 @@ def evaluate_run(run, corpus):
 
 
 def main(argv=None):
-    """Run the command."""
+    """Run the command; with --tables, the one that makes the paper's tables."""
+    given = sys.argv[1:] if argv is None else argv
+    if "--tables" in given:
+        from minivbert.downstream.tables import main as make_tables     # most calls need none of what it imports
+        return make_tables([word for word in given if word != "--tables"])
     parser = Parser(prog="python -m minivbert.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--run", required=True, help="run folder that minivbert.train wrote")
+    parser.add_argument("--tables", action="store_true", help="instead: the paper's tables in miniature, see --tables --help")
     parser.add_argument("--corpus", default=DATA_SAMPLE / "corpus", help="the corpus it was trained on")
     o = parser.parse_args(argv)
     try:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minivbert import evaluate
 from minivbert.config import DATA_SAMPLE, PRESETS
 from minivbert.downstream import caption_scores, question_answering, zero_shot
 from minivbert.downstream.claims import CLAIMS, FAILS, HOLDS, OPEN, SIZES, Finding, above, all_of, claims, compare, spread
@@ -156,3 +157,9 @@ def test_cells_of_another_run_are_not_mixed_in(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--work", str(tmp_path), "--out", str(tmp_path)])
     assert "holds cells of another run" in capsys.readouterr().err
+
+
+def test_evaluate_hands_tables_over(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        evaluate.main(["--tables", "--seeds", "0", "--work", str(tmp_path)])
+    assert stop.value.code == 2 and "--seeds 0" in capsys.readouterr().err and not list(tmp_path.iterdir())

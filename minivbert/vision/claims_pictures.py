@@ -116,7 +116,8 @@ def plot_help(table, path):
             ax.barh(y, found.mean(), 0.66, color=DEIT if model == "deit" else VIT)
             if len(found) > 1:
                 ax.plot([found.min(), found.max()], [y, y], color="black", linewidth=1.2)
-            ax.annotate(f"{found.mean():.1f}", (found.max(), y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+            ax.annotate(f"{found.mean():.1f}", (found.min(), y), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
+                        color="white", fontsize=9)
         for changes, style, label in (({}, "--", "ConvNet"), ({"affine": True}, "-", "ConvNet, augmented")):
             ax.axvline(table.get("convnet", steps=steps, **changes).mean(), color=CNN, linestyle=style, linewidth=1.3, label=label)
         chance_line(ax, horizontal=False)
