@@ -23,6 +23,14 @@ def test_the_figures_of_the_cloze_on_patches():
         assert f"{np.mean(found):.1f} ({min(found):.1f} to {max(found):.1f})" in TEXT, name
 
 
+def test_the_figures_of_motion():
+    rows = json.loads((DOCS / "results" / "vision_motion.json").read_text())["rows"]
+    for kind in ("mini", "shuffled", "still", "vit"):
+        for key in ("moment", "action", "verb", "ingredient"):
+            found = [row[key] for name, row in rows.items() if name.startswith(f"{kind}-")]
+            assert len(found) == 3 and f"{np.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})" in TEXT, (kind, key)
+
+
 def test_every_picture_is_there():
     named = {line.split("](")[1].rstrip(")") for line in TEXT.splitlines() if line.startswith("![")}
-    assert len(named) == 7 and all((DOCS / name).is_file() for name in named)
+    assert len(named) == 8 and all((DOCS / name).is_file() for name in named)
