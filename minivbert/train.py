@@ -27,6 +27,7 @@ from minivbert.config import PRESETS, to_dict
 from minivbert.device import Native, open_device
 from minivbert.files import replace_file
 from minivbert.floors import floor_figures, oracle_of
+from minivbert.model.transformer import count_parameters
 from minivbert.model.videobert import VideoBERT
 from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.plot import plot_curves
@@ -251,7 +252,7 @@ def train(config, corpus, device, out=None, resume=False, progress=False):
         clock = time.time()
     summary = {**{k.removeprefix("held_out_"): v for k, v in lines[-1].items() if k.startswith("held_out_")}, **base,
                "seconds": seconds + time.time() - clock, "tokens_per_second": tokens / seconds,
-               "parameters": sum(p.numel() for p in model.parameters()), **device.about(), "config": to_dict(config)}
+               "parameters": count_parameters(model), **device.about(), "config": to_dict(config)}
     if out:
         checkpoint.save_model(out, model, device.is_main)
     if out and device.is_main:

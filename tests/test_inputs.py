@@ -92,8 +92,9 @@ def test_false_pairs_come_from_another_video(corpus):
     rng = np.random.default_rng(0)
     for segments, partners in zip(batches.segments, batches.partners):
         pick = rng.integers(len(segments), size=500)
-        other = partners.draw(pick, rng)
+        other, aligned = partners.pairs(pick, np.zeros(500, bool), rng)
         differ = other != pick
+        assert (aligned == ~differ).all()
         assert differ.mean() > 0.9
         assert (segments.video[pick] != segments.video[other])[differ].all()
         assert (segments.clip_len[pick].sum(1) == segments.clip_len[other].sum(1)).all()

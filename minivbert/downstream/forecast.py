@@ -73,6 +73,15 @@ def exact_forecast(oracle, pasts_BN, ahead, every=1):
     return (p_MV / p_MV.sum(1, keepdims=True)).reshape(B, ahead, -1)
 
 
+def next_token_topk(p_C, k=BEST):
+    """List the k likeliest tokens, best first, of equals the lower one first: [(token, probability)]. p (C,) float.
+
+    >>> next_token_topk(np.array([0.2, 0.5, 0.2, 0.1]))
+    [(1, 0.5), (0, 0.2), (2, 0.2)]
+    """
+    return [(int(v), float(p_C[v])) for v in np.argsort(-p_C, kind="stable")[:k]]
+
+
 def measure(p_BC, truth_B):
     """Score forecasts: {"nats": mean -log p of the truth, "top1", "top3", "top5": share in which it was among the best}.
 
@@ -137,7 +146,7 @@ def look_ahead(model, config, corpus, tokens, at):
     window, found = config.inputs.window, []
     for h in range(1, AHEAD + 1):
         p_C = forecast(model, corpus.vocab, [tokens[max(0, at - window + h):at]], window)[0, h - 1]
-        found.append((h, [(int(v), float(p_C[v])) for v in np.argsort(-p_C, kind="stable")[:BEST]]))
+        found.append((h, next_token_topk(p_C)))
     return found
 
 

@@ -66,6 +66,45 @@ def dropout(x, rate):
     return x * keep.mul_(2**16 / (2**16 - dropped))
 
 
+def count_parameters(module):
+    """Count the numbers in the parameters of a module and of all within it, frozen ones too: int.
+
+    A tensor that two layers share counts once; buffers, which no training moves, do not count.
+
+    >>> count_parameters(nn.Linear(3, 2))                       # 3 x 2 weights, 2 biases
+    8
+    """
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def split_heads(x_BTE, heads, K):
+    """Cut the last axis into parts of width heads K, each part into heads: (P, B, H, T, K), where P = E / (heads K).
+
+    x (B, T, E): for each token its parts one after the other, and within a part its heads one after the other.
+
+    >>> split_heads(torch.arange(8).reshape(1, 1, 8), heads=2, K=2).flatten(1)       # queries, then keys
+    tensor([[0, 1, 2, 3],
+            [4, 5, 6, 7]])
+    """
+    x_BTPHK = x_BTE.unflatten(-1, (-1, heads, K))
+    return x_BTPHK.permute(2, 0, 3, 1, 4).contiguous()
+
+
+def attention(q_BHTK, k_BHSK, v_BHSK, mask=None, rate=0.0):
+    """Let every query gather the values, each weighted by how well its key fits: softmax(q k' / sqrt(K) + mask) v.
+
+    q (B, H, T, K), k and v (B, H, S, K) float. mask: added to the scores, broadcast to (B, H, T, S), 0 for a key that is seen
+    and -inf for one that is not, or None. rate: of the `dropout` of the weights.
+    Returns what was gathered, (B, H, T, K), and the weights before dropout, (B, H, T, S), whose rows sum to 1.
+    Source: Vaswani et al. 2017, equation 1.
+    """
+    scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
+    if mask is not None:
+        scores_BHTS = scores_BHTS + mask.to(scores_BHTS.dtype)
+    weights_BHTS = scores_BHTS.softmax(-1)
+    return dropout(weights_BHTS, rate) @ v_BHSK, weights_BHTS
+
+
 class Attention(nn.Module):
     """Let every token gather from the tokens of its own sequence, or from those of another one."""
 
@@ -102,19 +141,13 @@ class Attention(nn.Module):
         if taps is None and (long or not (self.training and x_BTD.is_cpu)):
             out_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, mask, dropout_p=rate)
         else:
-            scores_BHTS = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHSK.mT
-            if mask is not None:
-                scores_BHTS = scores_BHTS + mask.to(scores_BHTS.dtype)
-            weights_BHTS = scores_BHTS.softmax(-1)
+            out_BHTK, weights_BHTS = attention(q_BHTK, k_BHSK, v_BHSK, mask, rate)
             if taps is not None:
                 taps[name] = weights_BHTS.detach()
-            out_BHTK = dropout(weights_BHTS, rate) @ v_BHSK
         return self.proj(out_BHTK.transpose(1, 2).reshape(B, T, D))
 
     def _heads(self, x_BTE):
-        """Cut the last axis into parts of width D, each part into heads: (E / D, B, H, T, K)."""
-        x_BTPHK = x_BTE.unflatten(-1, (-1, self.heads, self.proj.in_features // self.heads))
-        return x_BTPHK.permute(2, 0, 3, 1, 4).contiguous()
+        return split_heads(x_BTE, self.heads, self.proj.in_features // self.heads)
 
 
 class FeedForward(nn.Module):

@@ -21,17 +21,27 @@ class Partners:
         self.low = np.searchsorted(counts, clips_A, side="left")
         self.high = np.searchsorted(counts, clips_A, side="right")
 
-    def draw(self, pick_B, rng, tries=8):
-        """Draw a partner (B,) for each of the segments pick_B (B,).
+    def pairs(self, pick_B, true_B, rng):
+        """Pair segments with a video; see `alignment_pairs`."""
+        return alignment_pairs(pick_B, true_B, self.order, self.low, self.high, self.video, rng)
 
-        Draws again where the partner is of the same video. Where that keeps failing (a corpus too small to hold two
-        videos with segments so long), the segment itself comes back: the caller must call that pair true.
-        """
-        partner_B = pick_B.copy()
-        for _ in range(tries):
-            wrong_B = self.video[partner_B] == self.video[pick_B]
-            if not wrong_B.any():
-                break
-            at_B = rng.integers(self.low[pick_B], self.high[pick_B])
-            partner_B = np.where(wrong_B, self.order[at_B], partner_B)
-        return np.where(self.video[partner_B] == self.video[pick_B], pick_B, partner_B)
+
+def alignment_pairs(pick_B, true_B, order_A, low_A, high_A, video_A, rng, tries=8):
+    """Choose the segment whose clips stand beside the text of segments pick (B,); return shown (B,) int, aligned (B,) bool.
+
+    true (B,) bool: where the segment shows its own clips. Elsewhere it shows those of a segment of another video with as many
+    clips, each such segment being as likely. order (A,) int: all segments by their number of clips, so that
+    order[low[a]:high[a]] are those with as many as segment a, itself among them. video (A,) int: the video of each segment.
+    rng: `np.random.Generator`.
+
+    Draws again, `tries` times in all, where the other segment is of the same video. Where that keeps failing (a corpus too small to
+    hold two videos with segments so long), the segment shows its own clips, and the pair is true after all.
+    """
+    other_B = pick_B.copy()
+    for _ in range(tries):
+        same_B = video_A[other_B] == video_A[pick_B]
+        if not same_B.any():
+            break
+        other_B = np.where(same_B, order_A[rng.integers(low_A[pick_B], high_A[pick_B])], other_B)
+    aligned_B = true_B | (video_A[other_B] == video_A[pick_B])
+    return np.where(aligned_B, pick_B, other_B), aligned_B

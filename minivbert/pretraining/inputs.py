@@ -74,6 +74,32 @@ def ranges(start_BK, length_BK, width):
     return np.where(at_BW < first_B1, start_BK[:, :1] + at_BW, start_BK[:, -1:] + at_BW - first_B1)
 
 
+def join_text_video(vocab, T, text_BW, text_len, clip_BW=None, clip_len=None):
+    """Lay out rows of T positions: [CLS] text [>] video [SEP] and padding, or [CLS] text [SEP] where clip is None.
+
+    vocab: `WordPiece`, whose pad, cls, sep are ids; its length is the id of [>], and visual word v has the id length + 1 + v.
+    text (B, W) int ids, clip (B, X) int visual words: row b holds text_len[b] (B,) and clip_len[b] (B,) of them, then anything.
+    Returns ids (B, T) int, types (B, T) int: 1 from the first visual word to the last [SEP], 0 elsewhere; keep (B, T) bool: False at padding;
+    is_text, is_video (B, T) bool: where the tokens of the text and of the video stand.
+    """
+    joint, at_T = len(vocab), np.arange(T)[None]
+    text_end, video_from = 1 + text_len[:, None], 2 + text_len[:, None]
+    end = text_end if clip_BW is None else video_from + clip_len[:, None]
+    is_text, is_video = (at_T >= 1) & (at_T < text_end), (at_T >= video_from) & (at_T < end)
+    rows = np.arange(len(text_len))[:, None]
+    ids = np.full((len(text_len), T), vocab.pad)
+    ids[:, 0] = vocab.cls
+    ids = np.where(is_text, text_BW[rows, np.clip(at_T - 1, 0, text_BW.shape[1] - 1)], ids)
+    if clip_BW is not None:
+        ids = np.where(at_T == text_end, joint, ids)
+        visual = clip_BW[rows, np.clip(at_T - video_from, 0, clip_BW.shape[1] - 1)].astype(int)
+        ids = np.where(is_video, joint + 1 + visual, ids)
+    ids = np.where(at_T == end, vocab.sep, ids)
+    keep = at_T <= end
+    types = ((at_T >= video_from) & keep).astype(int)
+    return ids, types, keep, is_text, is_video
+
+
 class Batches:
     """All batches that can be drawn from some videos of a corpus."""
 
@@ -143,9 +169,7 @@ class Batches:
             if not here.any():
                 continue
             pick = rng.integers(len(segments), size=here.sum())
-            other = partners.draw(pick, rng)
-            aligned[here] |= other == pick
-            shown = np.where(aligned[here], pick, other)
+            shown, aligned[here] = partners.pairs(pick, aligned[here], rng)
             fields.append((np.flatnonzero(here), segments.text_from[pick], segments.text_len[pick],
                            segments.clip_from[shown], segments.clip_len[shown]))
         back = np.argsort(np.concatenate([f[0] for f in fields]))
@@ -158,26 +182,12 @@ class Batches:
                 np.minimum(shown_len, c.max_video), aligned)
 
     def _assemble(self, regime, T, text_BW, text_len, clip_BW, clip_len, aligned, rng):
-        vocab, has_video = self.corpus.vocab, regime != "text"
-        at_T = np.arange(T)[None]
-        text_end, video_from = 1 + text_len[:, None], 2 + text_len[:, None]
-        end = video_from + clip_len[:, None] if has_video else text_end
-        is_text, is_video = (at_T >= 1) & (at_T < text_end), has_video & (at_T >= video_from) & (at_T < end)
-        rows = np.arange(len(text_len))[:, None]
-        ids = np.full((len(text_len), T), vocab.pad)
-        ids[:, 0] = vocab.cls
-        ids = np.where(is_text, text_BW[rows, np.clip(at_T - 1, 0, text_BW.shape[1] - 1)], ids)
-        if has_video:
-            ids = np.where(at_T == text_end, self.joint, ids)
-            visual = clip_BW[rows, np.clip(at_T - video_from, 0, clip_BW.shape[1] - 1)].astype(int)
-            ids = np.where(is_video, self.video_range[0] + visual, ids)
-        ids = np.where(at_T == end, vocab.sep, ids)
-        keep = at_T <= end
-        types = (has_video & (at_T >= video_from) & keep).astype(int)
+        vocab, video = self.corpus.vocab, () if regime == "text" else (clip_BW, clip_len)
+        ids, types, keep, is_text, is_video = join_text_video(vocab, T, text_BW, text_len, *video)
         masked = {}
         for name, candidate, wanted, most, span in (
                 ("text", is_text, regime != "video", self.config.max_text, self.text_range),
-                ("video", is_video, has_video, self.config.max_video, self.video_range)):
+                ("video", is_video, regime != "text", self.config.max_video, self.video_range)):
             M = slots(self.rate, min(T - 2, most)) if wanted else 0
             ids, at, label, weight = mask(ids, candidate, self.rate, M, vocab.mask, span, rng, corrupt=self.training and self.config.corrupt)
             masked |= {f"{name}_at": at, f"{name}_label": label - (span[0] if name == "video" else 0),

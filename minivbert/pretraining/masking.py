@@ -27,7 +27,9 @@ def slots(rate, most):
 
 
 def mask(ids_BT, candidate_BT, rate, M, mask_id, random_range, rng, corrupt=True):
-    """Mask a share `rate` of the candidate positions.
+    """Mask a share `rate` of the candidate positions: 80 % become [MASK], 10 % a random token, 10 % stay as they are.
+
+    A row of n candidates has floor(rate n + u) of them masked, at most M, u uniform on 0 to 1; each candidate is as likely.
 
     ids_BT (B, T) int; candidate_BT (B, T) bool: where masking is allowed; M: slots, see `slots`; mask_id: the id of [MASK];
     random_range: (low, high) ids for the 10 % random tokens; corrupt=False: always [MASK], for evaluation.

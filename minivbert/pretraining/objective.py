@@ -30,6 +30,9 @@ class Part:
 def cloze(logits_BMV, label_BM, weight_BM):
     """Sum the cross-entropy of masked positions; slots of weight 0 count for nothing.
 
+    logits (B, M, V) float; label (B, M) int64: the token that stood there; weight (B, M) float: 1, or 0 in unused slots.
+    Returns a `Part`: the sum in nats, with its gradient; the sum of the weights; how many likeliest tokens are the label.
+
     >>> part = cloze(torch.zeros(1, 2, 4), torch.tensor([[1, 3]]), torch.tensor([[1.0, 0.0]]))
     >>> round(part.nats.item(), 4), part.count.item()          # ln 4, one position
     (1.3863, 1.0)
@@ -83,6 +86,7 @@ def counts(batches):
 def weighted_loss(parts, regime, total, weights):
     """Weigh the parts of one batch: sum of nats / count of the step, times the weight of the regime.
 
-    total: from `counts`; weights: {regime: float}.
+    parts: {name: `Part`} of one batch; regime: its name; total: {(regime, name): count over the whole step}, from `counts`, where a
+    count below 1 is taken for 1; weights: {regime: float}. Returns a number with its gradient.
     """
     return weights[regime] * sum(part.nats / max(total[regime, name], 1.0) for name, part in parts.items())

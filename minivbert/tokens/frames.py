@@ -69,26 +69,44 @@ def clips_of(path: str | os.PathLike, length: int = CLIP_FRAMES) -> "Clips":
     return Clips(frames_at(path), length)
 
 
+def frames_to_clips(frames: Iterator[np.ndarray], length: int = CLIP_FRAMES) -> Iterator[np.ndarray]:
+    """Yield clips (length, H, W, 3) uint8: every `length` frames (H, W, 3) uint8, in their order, without overlap.
+
+    A clip is yielded as soon as its last frame is there, and each is an array of its own. Frames after the last whole
+    clip are in none.
+
+    >>> [clip.ravel().tolist() for clip in frames_to_clips(np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1), 2)]
+    [[0, 1], [2, 3]]
+    """
+    filled = 0
+    for frame in frames:
+        if filled == 0:
+            clip = np.empty((length, *frame.shape), np.uint8)
+        clip[filled] = frame
+        filled += 1
+        if filled == length:
+            yield clip
+            filled = 0
+
+
 class Clips:
     """An iterator over clips (length, H, W, 3) that counts in `dropped` the frames in no clip so far."""
 
     def __init__(self, frames: Iterator[np.ndarray], length: int):
-        self.frames, self.length, self.dropped = frames, length, 0
+        self.clips, self.length, self.dropped = frames_to_clips(self._counted(frames), length), length, 0
 
     def __iter__(self) -> "Clips":
         return self
 
     def __next__(self) -> np.ndarray:
-        clip = None
-        for frame in self.frames:
-            if clip is None:
-                clip = np.empty((self.length, *frame.shape), np.uint8)
-            clip[self.dropped] = frame
+        clip = next(self.clips)
+        self.dropped -= self.length
+        return clip
+
+    def _counted(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        for frame in frames:
             self.dropped += 1
-            if self.dropped == self.length:
-                self.dropped = 0
-                return clip
-        raise StopIteration
+            yield frame
 
 
 def _timed(path: str | os.PathLike) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:

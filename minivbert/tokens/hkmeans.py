@@ -58,6 +58,35 @@ def seed_centroids(x_NF, k, rng):
     return x_NF[chosen].copy()
 
 
+def assign_clusters(x_NF, c_KF, square_N=None):
+    """Find the centroid nearest to each point: label (N,) int and the squared distance to it (N,) float.
+
+    x (N, F), c (K, F) float; of centroids equally near, the first. square_N: |x|^2, where it is known already.
+
+    >>> assign_clusters(np.array([[0.0], [4.0]]), np.array([[9.0], [1.0]]))
+    (array([1, 1]), array([1., 9.]))
+    """
+    distance_NK = squared_distances(x_NF, c_KF, square_N)
+    label_N = distance_NK.argmin(1)
+    return label_N, distance_NK[np.arange(len(x_NF)), label_N]
+
+
+def kmeans_step(x_NF, c_KF, label_N, nearest_N):
+    """Move every centroid to the mean of its points; return the labels that it went by (N,) int and centroids (K, F).
+
+    x (N, F), c (K, F) float; label (N,) int, nearest (N,) float: from `assign_clusters`; none of the four is changed. A centroid without
+    points takes, before the means, the point that lies farthest from its centroid, the next one without points the next farthest; one
+    that has lost its points to these stays where it is.
+    """
+    label_N, nearest_N = label_N.copy(), nearest_N.copy()
+    for empty in np.flatnonzero(np.bincount(label_N, minlength=len(c_KF)) == 0):
+        far = int(nearest_N.argmax())
+        label_N[far], nearest_N[far] = empty, 0
+    count_K = np.bincount(label_N, minlength=len(c_KF))
+    member_KN = (label_N == np.arange(len(c_KF))[:, None]).astype(np.float64)
+    return label_N, np.where(count_K[:, None] > 0, member_KN @ x_NF / np.maximum(count_K, 1)[:, None], c_KF)
+
+
 def kmeans(x_NF, k, rng, iterations=25):
     """Cluster points (N, F) into at most k clusters; return centroids (K, F), K <= k.
 
@@ -68,19 +97,10 @@ def kmeans(x_NF, k, rng, iterations=25):
         raise ValueError(f"{len(x_NF)} points, k = {k}: need at least 1 point, k of 1, and numbers that are neither NaN nor huge")
     c_KF, before, square_N = seed_centroids(x_NF, k, rng), None, (x_NF ** 2).sum(1)
     for _ in range(iterations):
-        distance_NK = squared_distances(x_NF, c_KF, square_N)
-        label_N = distance_NK.argmin(1)
+        label_N, nearest_N = assign_clusters(x_NF, c_KF, square_N)
         if before is not None and (label_N == before).all():
             break
-        before = label_N
-        count_K = np.bincount(label_N, minlength=len(c_KF))
-        nearest_N = distance_NK[np.arange(len(x_NF)), label_N]
-        for empty in np.flatnonzero(count_K == 0):
-            far = int(nearest_N.argmax())
-            label_N[far], nearest_N[far] = empty, 0
-        count_K = np.bincount(label_N, minlength=len(c_KF))
-        member_KN = (label_N == np.arange(len(c_KF))[:, None]).astype(np.float64)
-        c_KF = np.where(count_K[:, None] > 0, member_KN @ x_NF / np.maximum(count_K, 1)[:, None], c_KF)
+        before, c_KF = kmeans_step(x_NF, c_KF, label_N, nearest_N)
     return c_KF
 
 
@@ -187,7 +207,7 @@ def descend(x_NF, node_N, c_CF, used_C, k):
     for node, rows in by_node(node_N):
         children = node * k + np.flatnonzero(used_C[node * k:node * k + k])
         origin = c_CF[children[0]]
-        child_N[rows] = children[squared_distances(x_NF[rows] - origin, c_CF[children] - origin).argmin(1)]
+        child_N[rows] = children[assign_clusters(x_NF[rows] - origin, c_CF[children] - origin)[0]]
     return child_N
 
 

@@ -28,6 +28,7 @@ from minivbert.checkpoint import load_checkpoint, save_checkpoint
 from minivbert.config import choice, from_dict, to_dict
 from minivbert.device import pick_device
 from minivbert.files import replace_file
+from minivbert.model.transformer import count_parameters
 from minivbert.options import Parser, add_options, apply_options, fail
 from minivbert.vision.augment import affine, erase, mix
 from minivbert.vision.data import open_data
@@ -228,7 +229,7 @@ def train(config, images, held_out, out=None, teacher=None, unlabelled=None, sta
     summary = {"model": config.model, "held_out_accuracy": lines[-1]["held_out_accuracy"], "held_out_loss": lines[-1]["held_out_loss"],
                "most_frequent_class": float(np.bincount(held_out.label_N).max() / len(held_out)), "images": len(images),
                "held_out_images": len(held_out), "classes": len(images.names), "seconds": seconds, "images_per_second":
-               c.steps * c.batch / max(seconds, 1e-9), "parameters": sum(p.numel() for p in network.parameters()), "config": to_dict(config)}
+               c.steps * c.batch / max(seconds, 1e-9), "parameters": count_parameters(network), "config": to_dict(config)}
     network.eval()
     if out:
         plot_confusion(confusion_KK, held_out.names, Path(out) / "confusion.png")

@@ -56,6 +56,21 @@ def grid_of(image, patch):
     return H // patch, W // patch
 
 
+def patchify(images_BCHW, p):
+    """Cut images (B, C, H, W) into p x p patches: (B, P, F), row by row; the F = C p p numbers of one are in the order channel, row, column.
+
+    ValueError if whole patches do not fill them.
+
+    >>> patchify(torch.arange(16).reshape(1, 1, 4, 4), 2)[0, :2]
+    tensor([[0, 1, 4, 5],
+            [2, 3, 6, 7]])
+    """
+    B, C, H, W = images_BCHW.shape
+    rows, columns = grid_of((H, W), p)
+    x_BCYyXx = images_BCHW.reshape(B, C, rows, p, columns, p)
+    return x_BCYyXx.permute(0, 2, 4, 1, 3, 5).reshape(B, rows * columns, C * p * p)
+
+
 @dataclass(frozen=True)
 class ViTConfig:
     """The shape of a ViT.
@@ -139,13 +154,11 @@ class ViT(nn.Module):
         return [taps[f"{i}.self"] for i in range(self.config.layers)]
 
     def patches(self, images_BCHW):
-        """Cut images into patches (B, P, F), row by row; a patch's numbers are in the order channel, row, column."""
-        (B, C, _, _), p = images_BCHW.shape, self.config.patch
+        """Cut images into patches (B, P, F); see `patchify`."""
+        C = images_BCHW.shape[1]
         if C != self.config.channels:
             raise ValueError(f"got images of {C} channels, expected {self.config.channels}; convert the images")
-        rows, columns = self._grid(images_BCHW)
-        x_BCYyXx = images_BCHW.reshape(B, C, rows, p, columns, p)
-        return x_BCYyXx.permute(0, 2, 4, 1, 3, 5).reshape(B, rows * columns, C * p * p)
+        return patchify(images_BCHW, self.config.patch)
 
     def words(self, images_BCHW):
         """Project the patches to the width: (B, P, D), without positions."""
