@@ -136,6 +136,13 @@ def median(x_NF, c_KF, label_N, nearest_N):
 
 
 @answers("kmeans_step")
+def means_before_taking(x_NF, c_KF, label_N, nearest_N):
+    new_N, _ = RIGHT["kmeans_step"][0](x_NF, c_KF, label_N, nearest_N)
+    where_K = [label_N == k if (label_N == k).any() else new_N == k for k in range(len(c_KF))]
+    return new_N, np.stack([x_NF[where].mean(0) for where in where_K])
+
+
+@answers("kmeans_step")
 def half_way(x_NF, c_KF, label_N, nearest_N):
     label_N, new_KF = RIGHT["kmeans_step"][0](x_NF, c_KF, label_N, nearest_N)
     return label_N, (new_KF + c_KF) / 2
@@ -239,6 +246,29 @@ def the_same_places_in_every_row(ids_BT, candidate_BT, rate, M, mask_id, random_
     return out_BT, at_BM, label_BM, weight_BM
 
 
+def row_masker(label, fates=None, spares=None, run=False):
+    """Enter a masker of all rows at once, whose rates are right, and whose draws within a row hang together."""
+    def function(ids_BT, candidate_BT, rate, M, mask_id, random_range, rng, corrupt=True):
+        (B, T), n_B1 = ids_BT.shape, candidate_BT.sum(1, keepdims=True)
+        first_B1, rank_BT = rng.integers(0, np.maximum(n_B1, 1)), np.cumsum(candidate_BT, 1) - 1
+        keys_BT = (rank_BT - first_B1) % np.maximum(n_B1, 1) / T if run else rng.random((B, T))
+        at_BM = np.argsort(np.where(candidate_BT, keys_BT, 2), axis=1)[:, :M]
+        weight_BM = np.arange(M) < np.minimum(M, np.floor(rate * n_B1 + rng.random((B, 1))))
+        label_BM, fate_BM = np.take_along_axis(ids_BT, at_BM, 1), np.broadcast_to(rng.random((B, fates or M)), (B, M))
+        spare_BM = np.broadcast_to(rng.integers(*random_range, (B, spares or M)), (B, M))
+        shown_BM = np.where((fate_BM < 0.8) | (not corrupt), mask_id, np.where(fate_BM < 0.9, spare_BM, label_BM))
+        out_BT = ids_BT.copy()
+        np.put_along_axis(out_BT, at_BM, np.where(weight_BM, shown_BM, label_BM), 1)
+        return out_BT, at_BM, label_BM, weight_BM.astype(np.float32)
+    function.__name__ = label
+    WRONG["mask_tokens"].append(function)
+
+
+row_masker("one_fate_a_row", fates=1)
+row_masker("one_random_token_a_row", spares=1)
+row_masker("one_run_a_row", run=True)
+
+
 # alignment_pairs
 answers("alignment_pairs")(lambda pick_B, true_B, *rest, **more: (pick_B.copy(), true_B.copy()))
 answers("alignment_pairs")(lambda pick_B, true_B, *rest, **more: (np.roll(pick_B, 1), true_B.copy()))
@@ -265,6 +295,40 @@ def neighbours_of_the_same_video(pick_B, true_B, order_A, low_A, high_A, video_A
         if not true_B[b]:
             shown[b] = order_A[rng.integers(low_A[a], high_A[a])]
     return shown, shown == pick_B
+
+
+def partner(label, choose):
+    """Enter a loop over pairs that chooses among the segments that could stand there in a wrong way."""
+    def function(pick_B, true_B, order_A, low_A, high_A, video_A, rng, tries=8):
+        shown, aligned = pick_B.copy(), np.ones(len(pick_B), bool)
+        for b in np.flatnonzero(~true_B):
+            others = order_A[low_A[pick_B[b]]:high_A[pick_B[b]]]
+            others = others[video_A[others] != video_A[pick_B[b]]]
+            if len(others):
+                shown[b], aligned[b] = choose(others, video_A, b, rng), False
+        return shown, aligned
+    function.__name__ = label
+    WRONG["alignment_pairs"].append(function)
+
+
+partner("in_turn", lambda others, video_A, b, rng: others[b % len(others)])
+partner("the_first_half", lambda others, video_A, b, rng: others[rng.integers(0, (len(others) + 1) // 2)])
+partner("a_video_first", lambda others, video_A, b, rng: rng.choice(others[video_A[others] == rng.choice(np.unique(video_A[others]))]))
+
+
+@answers("alignment_pairs")
+def three_tries(pick_B, true_B, order_A, low_A, high_A, video_A, rng, tries=8):
+    return RIGHT["alignment_pairs"][0](pick_B, true_B, order_A, low_A, high_A, video_A, rng, 3)
+
+
+@answers("alignment_pairs")
+def one_draw_for_all(pick_B, true_B, order_A, low_A, high_A, video_A, rng, tries=8):
+    other_B = pick_B.copy()
+    for _ in range(tries):
+        at_B = low_A[pick_B] + (rng.random() * (high_A - low_A)[pick_B]).astype(int)
+        other_B = np.where(video_A[other_B] == video_A[pick_B], order_A[at_B], other_B)
+    aligned_B = true_B | (video_A[other_B] == video_A[pick_B])
+    return np.where(aligned_B, pick_B, other_B), aligned_B
 
 
 # split_heads
@@ -304,6 +368,10 @@ attend("scale_1_over_8", scale=lambda K: 1 / 8)
 attend("dropout_not_scaled", drop=lambda w, rate: w * (torch.rand_like(w) >= rate))
 attend("weights_detached", drop=lambda w, rate: F.dropout(w.detach(), rate))
 attend("dropout_on_what_is_gathered", drop=lambda w, rate: w, gather=lambda w, v: F.dropout(w @ v, 0.5) if len(v) == 32 else w @ v)
+attend("one_dropout_for_all_rows", drop=lambda w, rate: w * F.dropout(torch.ones_like(w[:1]), rate))
+attend("one_dropout_for_all_heads", drop=lambda w, rate: w * F.dropout(torch.ones_like(w[:, :1]), rate))
+attend("one_dropout_for_all_queries", drop=lambda w, rate: w * F.dropout(torch.ones_like(w[:, :, :1]), rate))
+attend("dropout_of_a_whole_query", drop=lambda w, rate: w * F.dropout(torch.ones_like(w[..., :1]), rate))
 attend("heads_averaged", gather=lambda w, v: (w @ v).mean(1, keepdim=True).expand(-1, v.shape[1], -1, -1))
 
 # layer_norm
@@ -393,6 +461,20 @@ answers("patchify")(lambda x, p: RIGHT["patchify"][0](x.mean(1, keepdim=True), p
 answers("patchify")(lambda x, p: RIGHT["patchify"][0](x, p).unflatten(2, (3, -1)))
 answers("patchify")(lambda x, p: RIGHT["patchify"][0](F.pad(x, (0, -x.shape[3] % p, 0, -x.shape[2] % p)), p))
 answers("patchify")(lambda x, p: F.unfold(F.interpolate(x, (x.shape[2] // p * p, x.shape[3] // p * p)), p, stride=p).mT)
+
+
+@answers("patchify")
+def only_the_height_checked(x, p):
+    if x.shape[2] % p:
+        raise ValueError
+    return F.unfold(x, p, stride=p).mT
+
+
+@answers("patchify")
+def only_the_area_checked(x, p):
+    if x.shape[2] * x.shape[3] % p**2:
+        raise ValueError
+    return F.unfold(x, p, stride=p).mT
 
 
 # distillation_loss

@@ -23,7 +23,7 @@ from minivbert.exercises.by_hand import layer_norm
 from minivbert.exercises.diagnosis import diagnose
 from minivbert.exercises.exercise import Exercise, Mistake, StaleEdit
 from minivbert.exercises.grade import grade, submissions_in
-from minivbert.exercises.submission import import_line, read_submission, start, work_text
+from minivbert.exercises.submission import read_submission, start, work_text
 from minivbert.exercises.table import EXERCISES
 from minivbert.tokens.corpus import Corpus
 
@@ -36,7 +36,7 @@ def work_with(path, broken=None, text=None):
     for name, exercise in EXERCISES.items():
         mistake = next((m for m in exercise.mistakes if m.name == (broken or {}).get(name)), None)
         source = exercise._renamed(exercise.edited(mistake)) if mistake else exercise.solution()
-        parts.append(f"\n{import_line(exercise)}\n{(text or {}).get(name, source)}\n")
+        parts.append(f"\n{exercise.imports()}\n{(text or {}).get(name, source)}\n")
     path.write_text("".join(parts), encoding="utf-8")
     return path
 

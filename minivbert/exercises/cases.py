@@ -105,17 +105,21 @@ def attention(seed):
 
     def facts(args, returned):
         out_BHTK, weights_BHTS = (x.detach().double().numpy() for x in returned)
+        exp_BHTS = np.exp(args["q_BHTK"] @ args["k_BHSK"].swapaxes(2, 3))
+        whole_BHTS = exp_BHTS / exp_BHTS.sum(-1, keepdims=True)
         return {"mean of what is gathered from ones, under dropout | dropout에서 1들을 모은 값의 평균": (out_BHTK.mean(), CHANCE),
                 "its standard deviation | 그 표준편차": (out_BHTK.std(), CHANCE),
-                "sums of the weights, smallest | 가중치 합의 최솟값": (weights_BHTS.sum(-1).min(), 1e-4),
-                "sums of the weights, largest | 가중치 합의 최댓값": (weights_BHTS.sum(-1).max(), 1e-4)}
+                "that of its mean over rows | 행 평균의 표준편차": (out_BHTK.mean(0).std(), CHANCE),
+                "that of its mean over heads | 헤드 평균의 표준편차": (out_BHTK.mean(1).std(), CHANCE),
+                "that of its mean over queries | 쿼리 평균의 표준편차": (out_BHTK.mean(2).std(), CHANCE),
+                "how far the weights lie from those before dropout | dropout 이전의 가중치와의 차이": (np.abs(weights_BHTS - whole_BHTS).max(), 1e-4)}
 
     padding = torch.from_numpy(np.where(np.arange(S) < rng.integers(1, S, (B, 1)), 0.0, -np.inf).astype(np.float32))[:, None, None]
     padding[0, ..., -1] = -torch.inf
     free = normal(rng, B, 1, T, S, grad=False).masked_fill(torch.from_numpy(rng.random((B, 1, T, S)) < 0.3), -torch.inf)
     free[..., 0] = 0.5
-    many = {"q_BHTK": normal(rng, 32, 8, 30, 4, grad=False), "k_BHSK": normal(rng, 32, 8, 6, 4, grad=False),
-            "v_BHSK": torch.ones(32, 8, 6, 4)}
+    many = {"q_BHTK": normal(rng, 32, 8, 30, 1, grad=False), "k_BHSK": normal(rng, 32, 8, 6, 1, grad=False),
+            "v_BHSK": torch.ones(32, 8, 6, 1)}          # K = 1, where no scale is wrong: this case is about dropout alone
     cases = [Case(qkv()), Case(qkv() | {"mask": padding}), Case(qkv() | {"mask": free})]
     for case in cases:
         for name in ("q_BHTK", "k_BHSK", "v_BHSK"):
@@ -183,9 +187,18 @@ def mask_tokens(seed):
         candidate_BT = np.arange(T) < rng.integers(1, T + 1, (B, 1))
         candidate_BT[:, 0], ids_BT[:, 0] = False, 2
         return Case({"ids_BT": ids_BT, "candidate_BT": candidate_BT, "rate": rate, "M": slots(rate, T), "mask_id": 4,
-                     "random_range": (low, high), "rng": np.random.default_rng(seed + 1), "corrupt": corrupt}, facts=facts_of_masking)
+                     "random_range": (low, high), "rng": np.random.default_rng(seed + 1), "corrupt": corrupt}, facts=facts)
+
+    def facts(args, returned):
+        return facts_of_masking(args, returned) | facts_of_drawing(args["rng"], seed + 1)
 
     return [case(0.15, 5, 200, True), case(0.4, 300, 400, True), case(0.3, 5, 200, False)]
+
+
+def facts_of_drawing(rng, seed):
+    """Tell whether anything was drawn from a generator that began with a seed."""
+    same = rng.bit_generator.state == np.random.default_rng(seed).bit_generator.state
+    return {"generators given that nothing was drawn from | 아무것도 뽑지 않은 난수 생성기의 수": (float(same), 0.0)}
 
 
 def facts_of_masking(args, returned):
@@ -203,8 +216,13 @@ def facts_of_masking(args, returned):
     least_B = np.minimum(np.floor(args["rate"] * n_B), weight_BM.shape[1])
     order_BT = np.cumsum(candidate_BT, 1) / np.maximum(n_B, 1)[:, None]
     long = n_B[rows] > 15
-    random = now[(now != args["mask_id"]) & (now != was)]
+    is_random = (now != args["mask_id"]) & (now != was)
+    random = now[is_random]
     share = lambda x: float(np.mean(x)) if np.size(x) else 0.0
+    fate = 2 * (now == args["mask_id"]) + is_random
+    mates = lambda x, where: share(np.diff(x[where])[np.diff(rows[where]) == 0] == 0)          # of neighbours in a row, how many are alike
+    masked_BT = np.zeros(ids_BT.shape, bool)
+    masked_BT[rows, at] = True
     never, rate = (lambda x: (share(x), 0.0)), (lambda x: (share(x), CHANCE))
     return {
         "positions masked that are no candidates | 후보가 아닌데 가려진 위치의 비율": never(~candidate_BT[rows, at]),
@@ -223,6 +241,10 @@ def facts_of_masking(args, returned):
         "of the masked, left as they were | 가려진 것 가운데 그대로인 비율": rate((now == was) & (now != args["mask_id"])),
         "of the random tokens, special or of the other kind | 임의 토큰 가운데 특수 토큰이나 다른 종류의 비율": never((random < low) | (random >= high)),
         "random tokens, mean place in the range | 임의 토큰의 범위 안 평균 자리": (share((random - low) / (high - low)), 3 * CHANCE),
+        "of two masked in one row, with the same fate | 같은 행에서 가려진 둘의 운명이 같은 비율": (mates(fate, fate >= 0), 2 * CHANCE),
+        "of two random tokens in one row, equal | 같은 행의 두 임의 토큰이 같은 비율": (mates(now, is_random), 4 * CHANCE),
+        "of the masked, followed by a masked one | 가려진 것 가운데 바로 뒤도 가려진 비율":
+            (share(masked_BT[:, 1:][masked_BT[:, :-1]]), 2 * CHANCE),
         "masked places, mean (1: the row's last) | 가려진 자리의 평균 (1: 행의 끝)": rate(order_BT[rows, at][long]),
         "masked places, spread | 가려진 자리의 퍼짐": (float(np.std(order_BT[rows, at][long])) if long.any() else 0.0, CHANCE),
     }
@@ -243,9 +265,9 @@ def masked_lm_loss(seed):
 
 
 def alignment_pairs(seed):
-    """Many pairs from few videos, one segment without its like; judged by what may never happen and by rates."""
+    """Many pairs from few videos, long and short, one segment without its like; judged by what may never happen and by rates."""
     rng = np.random.default_rng(seed)
-    video_A, clips_A = np.repeat(np.arange(5), 24), rng.integers(1, 5, 120)
+    video_A, clips_A = np.repeat(np.arange(5), (60, 30, 15, 10, 5)), rng.integers(1, 5, 120)
     clips_A[7] = 9
     partners = Partners(clips_A, video_A)
     pick_B, true_B = rng.integers(0, 120, 5000), rng.random(5000) < 0.3
@@ -268,7 +290,7 @@ def alignment_pairs(seed):
             "pairs called true | 참이라 한 쌍의 비율": (share(aligned_B), CHANCE),
             "place of the partner among all that could be, mean | 가능한 상대 가운데 자리의 평균": (share(place) if other.any() else 0.0, CHANCE),
             "its spread | 그 퍼짐": (float(place.std()) if other.any() else 0.0, CHANCE),
-        }
+        } | facts_of_drawing(args["rng"], seed + 1)
 
     return [Case({"pick_B": pick_B, "true_B": true_B, "order_A": partners.order, "low_A": partners.low, "high_A": partners.high,
                   "video_A": video_A, "rng": np.random.default_rng(seed + 1)}, facts=facts)]
@@ -298,11 +320,11 @@ def next_token_topk(seed):
 
 
 def patchify(seed):
-    """Images of colour, wider than high, and one that whole patches do not fill."""
+    """Images of colour, of many patches a row and a column; and such as whole patches do not fill, in height or in width."""
     rng = np.random.default_rng(seed)
     p, rows, columns = sizes(rng, 3)
     return [Case({"images_BCHW": normal(rng, B, 3, rows * p, columns * p), "p": p}) for B in (2, 1)] + [
-        Case({"images_BCHW": normal(rng, 2, 3, rows * p + 1, columns * p), "p": p}, refuses=ValueError)]
+        Case({"images_BCHW": normal(rng, 2, 3, H, W), "p": p}, refuses=ValueError) for H, W in ((rows * p + 1, p * p), (p * p, columns * p + 1))]
 
 
 def distillation_loss(seed):

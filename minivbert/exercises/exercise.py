@@ -74,11 +74,13 @@ class Exercise:
         return self._renamed(f"{head}\n    {NOT_YET}\n")
 
     def imports(self):
-        """List the names of its own module that the function uses, which a student's file must import."""
-        module = importlib.import_module(self.where.split(":")[0])
-        used = {node.id for node in ast.walk(ast.parse(self.source())) if isinstance(node, ast.Name)}
-        own = {name for name in used & set(vars(module)) if not inspect.ismodule(getattr(module, name))}
-        return sorted(own - {self.reference.__name__})
+        """Write the lines that import what the function uses of its module's names, which a student's file must have; or nothing."""
+        module, names = importlib.import_module(self.where.split(":")[0]), {}
+        used = {node.id for node in ast.walk(ast.parse(self.source())) if isinstance(node, ast.Name)} - {self.reference.__name__}
+        for name in sorted(used & set(vars(module))):
+            if not inspect.ismodule(getattr(module, name)):
+                names.setdefault(getattr(getattr(module, name), "__module__", module.__name__), []).append(name)
+        return "".join(f"from {home} import {', '.join(here)}\n" for home, here in sorted(names.items()))
 
     def edited(self, mistake):
         """Give the source with a mistake put in; raise `StaleEdit` where its old text does not stand there exactly once."""

@@ -6,7 +6,6 @@ generate_assignment` takes out, and a locked test of one point.
 from pathlib import Path
 
 from minivbert.exercises.exercise import NOT_YET
-from minivbert.exercises.submission import import_line
 from minivbert.exercises.table import EXERCISES
 from minivbert.files import replace_file
 
@@ -39,10 +38,10 @@ def write_notebook(path, nbgrader=False):
 
     cells = [cell(v4.new_markdown_cell, TITLE.format(count=len(EXERCISES)), "title"), cell(v4.new_code_cell, SETUP, "setup")]
     for number, exercise in enumerate(EXERCISES.values()):
-        name, imports = exercise.name, import_line(exercise)
+        name = exercise.name
         text = f"## {number}. {name}\n\nLesson {exercise.lesson}. {exercise.hint[0]}\n\n{exercise.hint[1]}"
         cells.append(cell(v4.new_markdown_cell, text, f"{name}-text"))
-        answer = imports + (solution_cell(exercise) if nbgrader else exercise.stub() if number else exercise.solution())
+        answer = exercise.imports() + (solution_cell(exercise) if nbgrader else exercise.stub() if number else exercise.solution())
         cells.append(cell(v4.new_code_cell, answer.rstrip(), f"{name}-answer", solution=True, locked=False))
         test = f'check("{name}", {name})'
         if nbgrader:

@@ -73,7 +73,7 @@ def plot_maps(maps, names, path, columns=4):
         sums = map_TS.sum(-1)
         whole = torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
         told = "rows sum to 1" if whole else f"rows sum to {sums.min():.1f} to {sums.max():.1f}"
-        told = "no number where all is padding" if sums.isnan().any() else told
+        told = "NaN where the key is padding" if sums.isnan().any() else told
         ax.set_title(f"{title}\n{told}", fontsize=11, color="#009E73" if i == 0 else "black" if whole else "#D55E00")
         ax.set_xticks(range(len(names)), names, rotation=90, fontsize=7.5)
         ax.set_yticks(range(len(names)), names, fontsize=7.5)

@@ -40,14 +40,8 @@ def work_text():
     for number, exercise in enumerate(EXERCISES.values()):
         title = f"\n\n# {'=' * 10} lesson {exercise.lesson} {'=' * 10}\n" if exercise.lesson != lesson else "\n"
         lesson = exercise.lesson
-        parts.append(f"{title}\n# {number}. {exercise.name}\n{import_line(exercise)}\n{exercise.stub() if number else exercise.solution()}")
+        parts.append(f"{title}\n# {number}. {exercise.name}\n{exercise.imports()}\n{exercise.stub() if number else exercise.solution()}")
     return "".join(parts)
-
-
-def import_line(exercise):
-    """Give the line that imports what an exercise uses from its own module, with a line end, or nothing."""
-    names = exercise.imports()
-    return f"from {exercise.where.split(':')[0]} import {', '.join(names)}\n" if names else ""
 
 
 def start(path=WORK, again=False):
