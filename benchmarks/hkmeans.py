@@ -26,7 +26,8 @@ from minivbert.kitchen.film import clips_of_show, make_show, show_rngs
 from minivbert.kitchen.recipes import PHASES, World
 from minivbert.tokens.coherence import nmi, purity
 from minivbert.tokens.features import FRAMES_SEEN, load_mini, shrink
-from minivbert.tokens.hkmeans import Tree, fit, quantisation_error, squared_distances
+from minivbert.tokens.hkmeans import Tree, fit, quantisation_error
+from minivbert.tokens.kmeans import squared_distances
 
 try:
     from sklearn.cluster import KMeans

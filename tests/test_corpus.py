@@ -1,4 +1,5 @@
 """The corpus on disk: what goes in comes out; damage is named."""
+import io
 import json
 
 import numpy as np
@@ -37,6 +38,12 @@ def test_an_unfinished_or_damaged_corpus_is_one_clear_sentence(tmp_path):
         path = tmp_path / f"{name}.npy"
         whole = path.read_bytes()
         path.write_bytes(whole[:-8])
+        with pytest.raises(CorpusError, match=f"{name}.npy: damaged or cut short at {len(whole) - 8:,} bytes"):
+            Corpus.open(tmp_path)
+        path.unlink()
+        with pytest.raises(CorpusError, match=f"{name}.npy: not there"):
+            Corpus.open(tmp_path)
+        np.save(path, np.load(io.BytesIO(whole))[:-1])                        # whole as a file, but a row short
         with pytest.raises(CorpusError, match="damaged"):
             Corpus.open(tmp_path)
         path.write_bytes(whole)

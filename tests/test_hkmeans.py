@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from minivbert.tokens import hkmeans
-from minivbert.tokens.hkmeans import Tree, exemplars, fit, kmeans, quantisation_error, squared_distances
+from minivbert.tokens import hkmeans, kmeans as kmeans_module
+from minivbert.tokens.hkmeans import Tree, exemplars, fit, quantisation_error
+from minivbert.tokens.kmeans import kmeans, squared_distances
 
 
 def blobs(n=600, centres=8, width=5, seed=0):
@@ -38,7 +39,7 @@ def test_one_lloyd_step_by_hand():
 
 def test_one_iteration_moves_each_seed_to_the_mean_of_its_points():
     x = blobs(n=60).astype(np.float64)
-    seeds = hkmeans.seed_centroids(x, 4, np.random.default_rng(5))
+    seeds = kmeans_module.seed_centroids(x, 4, np.random.default_rng(5))
     label = squared_distances(x, seeds).argmin(1)
     expected = np.stack([x[label == j].mean(0) for j in range(4)])
     assert np.allclose(kmeans(x, 4, np.random.default_rng(5), iterations=1), expected)
@@ -46,7 +47,7 @@ def test_one_iteration_moves_each_seed_to_the_mean_of_its_points():
 
 def test_an_emptied_cluster_moves_to_the_farthest_point(monkeypatch):
     x = np.array([[0.0], [1.0], [20.0]])
-    monkeypatch.setattr(hkmeans, "seed_centroids", lambda x, k, rng: np.array([[0.0], [1.0], [-50.0]]))
+    monkeypatch.setattr(kmeans_module, "seed_centroids", lambda x, k, rng: np.array([[0.0], [1.0], [-50.0]]))
     assert sorted(kmeans(x, 3, np.random.default_rng(0), iterations=5).ravel()) == [0.0, 1.0, 20.0]
 
 
@@ -55,17 +56,47 @@ def test_inertia_is_as_good_as_scikit_learns():
     x = blobs()
     ours = []
     for seed in range(12):
-        seeds = hkmeans.seed_centroids(x.astype(np.float64), 8, np.random.default_rng(seed))
+        seeds = kmeans_module.seed_centroids(x.astype(np.float64), 8, np.random.default_rng(seed))
         theirs = cluster.KMeans(8, init=seeds, n_init=1, max_iter=100, tol=0).fit(x.astype(np.float64)).inertia_
         ours.append(inertia(x, kmeans(x, 8, np.random.default_rng(seed), iterations=100)))
         assert ours[-1] == pytest.approx(theirs, rel=1e-6)          # Lloyd from the same seeds
     assert min(ours) < 1.001 * cluster.KMeans(8, n_init=10, random_state=0).fit(x).inertia_
 
 
+def plain_lloyd(x, c, iterations):
+    """Give labels and centroids by the definition, in float64."""
+    for _ in range(iterations):
+        label = np.array([((point - c) ** 2).sum(1).argmin() for point in x])
+        c = np.stack([x[label == j].mean(0) if (label == j).any() else c[j] for j in range(len(c))])
+    return c
+
+
+@pytest.mark.parametrize("offset, scale", [(0, 1), (300, 1), (0, 1e-6), (-5e5, 1)])
+@pytest.mark.parametrize("iterations", [1, 2, 7, 60])
+def test_it_is_plain_lloyd(offset, scale, iterations):
+    """In float64, far from 0 too; points on a grid lie exactly between two centroids."""
+    rng = np.random.default_rng(1)
+    for x in (blobs(n=250, centres=4) * scale + offset, rng.integers(0, 4, (250, 2)) * scale + offset):
+        x = x.astype(np.float32).astype(np.float64)
+        seeds = kmeans_module.seed_centroids(x.astype(np.float32), 5, np.random.default_rng(2)).astype(np.float64)
+        expected = plain_lloyd(x, seeds, iterations)
+        assert np.allclose(kmeans(x, 5, np.random.default_rng(2), iterations), expected, rtol=1e-12, atol=1e-12 * scale)
+
+
+def test_large_data_are_clustered_in_float32_as_well_as_in_float64(monkeypatch):
+    for offset in (0, 3000):                                        # as they come, float32 has few digits left of |x|^2 so far from 0
+        x = blobs(n=2000, centres=40, width=64) + np.float32(offset)
+        errors = []
+        for small in (0, 10 ** 9):
+            monkeypatch.setattr(hkmeans, "SMALL", small)
+            errors.append(np.mean([quantisation_error(fit(x, 6, 2, np.random.default_rng(seed)), x) for seed in range(4)]))
+        assert errors[0] == pytest.approx(errors[1], rel=1e-3), offset
+
+
 def test_seeds_fall_into_every_one_of_far_apart_clusters():
     x = np.repeat(np.arange(8.0)[:, None] * 100, 50, 0) + np.random.default_rng(0).normal(0, 1e-3, (400, 1))
     for seed in range(20):
-        assert len(np.unique(hkmeans.seed_centroids(x, 8, np.random.default_rng(seed)).round(-2))) == 8
+        assert len(np.unique(kmeans_module.seed_centroids(x, 8, np.random.default_rng(seed)).round(-2))) == 8
 
 
 def test_a_child_that_no_point_reaches_is_unused_and_zero():
@@ -118,7 +149,9 @@ def test_a_leaf_is_the_mean_of_its_points_and_exemplars_are_nearest():
     np.full((9, 2), 1e6) + np.arange(9)[:, None] % 2 * 1e-3,
 ], ids=["one point", "duplicates", "fewer than k", "three values", "seven", "nearly equal"])
 @pytest.mark.parametrize("most", [1, 4, 10 ** 6])
-def test_degenerate_data_gives_stable_ids_and_known_unused_leaves(x, most):
+@pytest.mark.parametrize("small", [0, 10 ** 9], ids=["float32", "float64"])
+def test_degenerate_data_gives_stable_ids_and_known_unused_leaves(x, most, small, monkeypatch):
+    monkeypatch.setattr(hkmeans, "SMALL", small)
     x = x.astype(np.float32)
     tree = fit(x, 5, 3, np.random.default_rng(0), most=most)
     token = tree.encode(x)
@@ -130,12 +163,14 @@ def test_degenerate_data_gives_stable_ids_and_known_unused_leaves(x, most):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2 ** 32 - 1), st.integers(1, 40), st.integers(1, 4), st.integers(2, 6), st.integers(1, 3), st.integers(1, 50),
-       st.sampled_from([1, 3, 1000]))
-def test_no_point_ever_falls_to_an_unused_leaf(seed, n, width, k, depth, most, values):
+       st.sampled_from([1, 3, 1000]), st.sampled_from([0, 10 ** 9]))
+def test_no_point_ever_falls_to_an_unused_leaf(seed, n, width, k, depth, most, values, small):
     rng = np.random.default_rng(seed)
     x = (rng.integers(-values, values, (n, width)) * rng.choice([1e-6, 1.0, 1e6])).astype(np.float32)
     before = x.copy()
-    tree = fit(x, k, depth, rng, most=most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hkmeans, "SMALL", small)
+        tree = fit(x, k, depth, rng, most=most)
     token = tree.encode(x)
     assert set(token) == set(np.flatnonzero(tree.leaf_used)) and (x == before).all()
     assert not tree.leaf_centroids[~tree.leaf_used].any()

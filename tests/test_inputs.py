@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from minivbert.config import InputConfig
+from minivbert.pretraining import segments as segments_module
 from minivbert.pretraining.inputs import REGIMES, Batches, ranges
 from small import small_corpus
 
@@ -96,8 +97,18 @@ def test_false_pairs_come_from_another_video(corpus):
         differ = other != pick
         assert (aligned == ~differ).all()
         assert differ.mean() > 0.9
-        assert (segments.video[pick] != segments.video[other])[differ].all()
-        assert (segments.clip_len[pick].sum(1) == segments.clip_len[other].sum(1)).all()
+        one, two = segments.take(pick), segments.take(other)
+        assert (one.video != two.video)[differ].all() and (segments.video[other] == two.video).all()
+        assert (one.clip_len.sum(1) == two.clip_len.sum(1)).all() and (segments.clips[pick] == one.clip_len.sum(1)).all()
+
+
+def test_a_corpus_too_large_to_hold_is_looked_up_and_gives_the_same_batches(corpus, monkeypatch):
+    batches = [Batches(corpus, corpus.split()[0], CONFIG, seed=0)]
+    monkeypatch.setattr(segments_module, "HELD", 10)
+    batches.append(Batches(corpus, corpus.split()[0], CONFIG, seed=0))
+    assert isinstance(batches[0].partners[0].video, np.ndarray) and isinstance(batches[1].partners[0].low, segments_module.LookedUp)
+    one, two = (b.get("video-text", 3) for b in batches)
+    assert torch.equal(one.ids, two.ids) and torch.equal(one.aligned, two.aligned)
 
 
 def test_sub_sampling_takes_every_rth_clip(corpus):

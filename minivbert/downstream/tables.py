@@ -41,7 +41,8 @@ from minivbert.floors import oracle_of
 from minivbert.options import Parser, fail
 from minivbert.tokens.coherence import nmi, purity
 from minivbert.tokens.corpus import Corpus
-from minivbert.tokens.hkmeans import Tree, encode_with_distance, squared_distances
+from minivbert.tokens.hkmeans import Tree, encode_with_distance
+from minivbert.tokens.kmeans import squared_distances
 from minivbert.train import train
 
 POOL = 256                    # films that table's search looks through

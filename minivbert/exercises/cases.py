@@ -15,7 +15,7 @@ from torch import nn
 from minivbert.pretraining.alignment import Partners
 from minivbert.pretraining.masking import slots
 from minivbert.pretraining.objective import Part
-from minivbert.tokens import hkmeans
+from minivbert.tokens import kmeans
 from minivbert.tokens.wordpiece import SPECIALS, WordPiece
 
 CHANCE = 0.035          # how far a rate may lie from the solution's: more than four standard deviations of every rate below
@@ -158,7 +158,7 @@ def kmeans_step(seed):
         if lonely:
             x_NF = np.concatenate([x_NF, np.full((1, F), 60.0)])
             c_KF[used[0]] = 45.0
-        label_N, nearest_N = hkmeans.assign_clusters(x_NF, c_KF[used])
+        label_N, nearest_N = kmeans.assign_clusters(x_NF, c_KF[used])
         cases.append(Case({"x_NF": x_NF, "c_KF": c_KF, "label_N": used[label_N], "nearest_N": nearest_N}))
     return cases
 

@@ -20,13 +20,13 @@ from minivbert.config import PRESETS
 from minivbert.model import transformer
 from minivbert.pretraining import alignment, inputs, objective
 from minivbert.pretraining.inputs import Batches
-from minivbert.tokens import hkmeans
+from minivbert.tokens import hkmeans, kmeans
 from minivbert.train import add_up, build_model, build_optimizers, figures, held_out_batches, rows_of, train_step
 
 MODEL = ("split_heads", "attention", "layer_norm")               # what the model is made of, at examinations too
 CLUSTERING = ("assign_clusters", "kmeans_step")
 PLACES = {"split_heads": (transformer, "split_heads"), "attention": (transformer, "attention"), "layer_norm": (nn.LayerNorm, "forward"),
-          "assign_clusters": (hkmeans, "assign_clusters"), "kmeans_step": (hkmeans, "kmeans_step"),
+          "assign_clusters": (kmeans, "assign_clusters"), "kmeans_step": (kmeans, "kmeans_step"),
           "join_text_video": (inputs, "join_text_video"), "mask_tokens": (inputs, "mask"), "alignment_pairs": (alignment, "alignment_pairs"),
           "masked_lm_loss": (objective, "cloze"), "pretraining_loss": (objective, "weighted_loss")}
 EVERY = 50                    # steps between looks at the held-out videos

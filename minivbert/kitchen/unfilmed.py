@@ -21,7 +21,7 @@ from tqdm import tqdm
 from minivbert.files import file_hash, replace_file
 from minivbert.kitchen.film import make_show, show_rngs
 from minivbert.kitchen.measure import sample_tokens
-from minivbert.tokens.corpus import Corpus, CorpusError, write_corpus
+from minivbert.tokens.corpus import Corpus, CorpusError, write_arrays
 
 HELD_OUT = 600           # shows, the first ones
 PART = 1000              # shows a part
@@ -50,16 +50,19 @@ def draw_corpus(folder, world, shows, seed, tables, workers=1, progress=False):
     draw = partial(draw_part, parts=parts, last=shows, world=world, seed=seed, tables=source.folder)
     for _ in tqdm(in_processes(draw, firsts, workers), total=len(firsts), desc=f"{shows:,} shows", unit="part", disable=not progress):
         pass
-    videos, sentences = [], []
+    found = {name: [] for name in ("visual", "clips", "text", "words", "start", "end", "told")}
     for first in firsts:
         with np.load(part_path(parts, first), allow_pickle=False) as part:
-            videos += np.split(part["visual"], part["clips"].cumsum()[:-1])
-            told = list(zip(np.split(part["text"], part["words"].cumsum()[:-1]), part["start"], part["end"]))
-            ends = part["told"].cumsum()
-            sentences += [told[a:b] for a, b in zip(ends - part["told"], ends)]
+            for name, pieces in found.items():
+                pieces.append(part[name])
+    flat = {name: np.concatenate(pieces) for name, pieces in found.items()}
+    arrays = {"visual": flat["visual"], "visual_offsets": np.cumsum(np.append(0, flat["clips"])), "text": flat["text"],
+              "sentence_offsets": np.cumsum(np.append(0, flat["words"])).astype(np.int64),
+              "sentence_times": np.stack([flat["start"], flat["end"]], 1).astype(np.float32),
+              "sentence_video": np.repeat(np.arange(shows, dtype=np.int32), flat["told"].astype(np.int64))}
     for name in ("emission.npz", "tree.npz"):
         replace_file(folder / name, lambda path, name=name: path.write_bytes((source.folder / name).read_bytes()))
-    write_corpus(folder, videos, sentences, source.vocab, source.visual_words, range(HELD_OUT), lags=world.lags, filmed=0, sampled=shows)
+    write_arrays(folder, arrays, source.vocab, source.visual_words, range(HELD_OUT), lags=world.lags, filmed=0, sampled=shows)
     shutil.rmtree(parts)
     return Corpus.open(folder)
 

@@ -9,17 +9,19 @@ same action: the label noise that the paper mentions stays in, and the oracle kn
 """
 import numpy as np
 
+from minivbert.pretraining.segments import held_if_small
+
 
 class Partners:
     """Find, for a segment, another one with as many clips in another video."""
 
     def __init__(self, clips_A, video_A):
-        """clips_A, video_A (A,) int: number of clips and video of each segment."""
+        """clips_A, video_A (A,) int: number of clips and video of each segment; video_A may be `LookedUp`."""
         self.video = video_A
-        self.order = np.argsort(clips_A, kind="stable")
-        counts = clips_A[self.order]
-        self.low = np.searchsorted(counts, clips_A, side="left")
-        self.high = np.searchsorted(counts, clips_A, side="right")
+        self.order = np.argsort(clips_A, kind="stable").astype(np.int32)
+        begin = np.cumsum(np.append(0, np.bincount(clips_A)))                # where, in this order, each number of clips begins
+        self.low = held_if_small(lambda pick_B: begin[clips_A[pick_B].astype(int)], len(clips_A))
+        self.high = held_if_small(lambda pick_B: begin[clips_A[pick_B].astype(int) + 1], len(clips_A))
 
     def pairs(self, pick_B, true_B, rng):
         """Pair segments with a video; see `alignment_pairs`."""

@@ -11,7 +11,8 @@ Noise in time: neighbouring sentences are joined with probability `concat`; of t
 
 Axes: B rows, T positions, M masked slots a modality. Batches have few fixed shapes: a pool of 16 B rows is sorted by length
 and cut into 16 batches, whose T is a multiple of `bucket`; the batches of a pool come in random order. Batch i is a pure
-function of (seed, regime, i): resuming needs no state, and no batch is ever drawn twice.
+function of (seed, regime, i): resuming needs no state, and no batch is ever drawn twice. The corpus stays on disk: what is held is
+the index of its segments, whatever is drawn of them.
 
 Not stated in the paper, our choice: token types (0 text, 1 video); text is cut at `max_text` tokens and video at `max_video`, never
 skipped; the probabilities of joining and sub-sampling.
@@ -26,7 +27,8 @@ import torch
 
 from minivbert.pretraining.alignment import Partners
 from minivbert.pretraining.masking import mask, slots
-from minivbert.pretraining.segments import sentence_segments, window_segments
+from minivbert.pretraining.segments import spoken_segments, window_segments
+from minivbert.tokens.corpus import rows_of
 
 REGIMES = ("text", "video", "video-text")
 POOL = 16
@@ -108,8 +110,8 @@ class Batches:
         self.corpus, self.config, self.seed, self.training = corpus, config, seed, training
         self.rate = config.mask_rate if training else config.eval_mask_rate
         self.windows = window_segments(corpus, videos, config.window)
-        self.segments = [sentence_segments(corpus, videos, joined) for joined in (False, True)]
-        self.partners = [Partners(s.clip_len.sum(1), s.video) for s in self.segments]
+        self.segments = spoken_segments(corpus, videos)
+        self.partners = [Partners(s.clips, s.video) for s in self.segments]
         vocab = corpus.vocab
         self.joint = len(vocab)                                   # the id of [>]
         special = max(vocab.pad, vocab.unk, vocab.cls, vocab.sep, vocab.mask) + 1
@@ -158,7 +160,7 @@ class Batches:
         room, width = self.windows.room[pick], self.config.window
         clip_len = np.minimum(width, -(-room // r))
         step = np.minimum(np.arange(width)[None] * r[:, None], room[:, None] - 1)
-        return self.corpus.visual[self.windows.start[pick][:, None] + step], clip_len
+        return rows_of(self.corpus.visual, self.windows.start[pick][:, None] + step), clip_len
 
     def _draw_sentences(self, n, rng):
         c = self.config
@@ -170,15 +172,15 @@ class Batches:
                 continue
             pick = rng.integers(len(segments), size=here.sum())
             shown, aligned[here] = partners.pairs(pick, aligned[here], rng)
-            fields.append((np.flatnonzero(here), segments.text_from[pick], segments.text_len[pick],
-                           segments.clip_from[shown], segments.clip_len[shown]))
+            said, shown = segments.take(pick), segments.take(shown)
+            fields.append((np.flatnonzero(here), said.text_from, said.text_len, shown.clip_from, shown.clip_len))
         back = np.argsort(np.concatenate([f[0] for f in fields]))
         text_from, text_len, clip_from, clip_len = (np.concatenate([f[k] for f in fields])[back] for k in (1, 2, 3, 4))
-        text_BW = self.corpus.text[ranges(text_from, text_len, c.max_text)]
+        text_BW = rows_of(self.corpus.text, ranges(text_from, text_len, c.max_text))
         shown_len = -(-clip_len.sum(1) // r)
         every = np.minimum(np.arange(c.max_video) * r[:, None], clip_len.sum(1)[:, None] - 1)
         clip_at = np.where(every < clip_len[:, :1], clip_from[:, :1] + every, clip_from[:, 1:] + every - clip_len[:, :1])
-        return (text_BW, np.minimum(text_len.sum(1), c.max_text), self.corpus.visual[clip_at],
+        return (text_BW, np.minimum(text_len.sum(1), c.max_text), rows_of(self.corpus.visual, clip_at),
                 np.minimum(shown_len, c.max_video), aligned)
 
     def _assemble(self, regime, T, text_BW, text_len, clip_BW, clip_len, aligned, rng):

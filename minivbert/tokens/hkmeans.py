@@ -3,17 +3,23 @@
 VideoBERT, section 4.1: d = 4 levels of k = 12 clusters, 12^4 = 20,736 visual words. k-means splits all points into k clusters,
 then each cluster into k, d levels deep. With c_n the centroid of node n,
 
-    fit       minimise  sum_i |x_i - c_(node of i)|^2  among the points of one node at a time      (Lloyd 1957)
-    seed      next centroid = a point drawn with probability ~ its squared distance to those chosen  (k-means++)
+    fit       minimise  sum_i |x_i - c_(node of i)|^2  among the points of one node at a time      (`kmeans.py`)
     encode    at each level go to the nearest of k children: d k distances a point, not k^d
 
 Node j of level l is the parent of nodes j k .. j k + k - 1 of level l + 1, so a leaf's digits in base k are its path. A node with fewer
 distinct points than k leaves its last children *unused*: their ids stay reserved, encoding never returns them.
 
+Features larger than memory: pass a memory-mapped array. A node with more than `most` points is clustered on a uniform sample of
+them, every point is then assigned, and the leaves become the means of *all* their points. Held are one node's sample, a chunk, the
+tree and the numbers of the sampled rows, whatever N; which node each point fell to is kept in a file.
+
+Many processes (`shares.py`): each passes its own share of the rows, all get the tree that one process with all rows gets. Passes go over
+the shares side by side, nodes are clustered turn and turn about, counts and sums are all-reduced. Only the means of sampled leaves are
+sums in another order: there the last bit may differ.
+
 Axes: N points, F features, k children, C = k^d leaves.
 
-Not stated in the paper, our choice: seeding, number of Lloyd iterations, an emptied cluster moves to the point farthest from its centroid.
-Data that does not fit in memory is clustered on a uniform sample of each node's points, and every point is then assigned.
+Not stated in the paper, our choice: the samples, and all of `kmeans.py`.
 
     >>> rng = np.random.default_rng(0)
     >>> points = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]], np.float32)
@@ -22,86 +28,22 @@ Data that does not fit in memory is clustered on a uniform sample of each node's
     >>> bool(tokens[2] // 2 == tokens[3] // 2), int(tree.leaf_used.sum())
     (True, 4)
 """
+import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from minivbert.files import replace_file
+from minivbert.files import forget, replace_file
+from minivbert.tokens.kmeans import HUGE, kmeans, within
+from minivbert.tokens.nearest import blocks, nearest, squares
+from minivbert.tokens.shares import Sample, add_up, before, gather, place
 
 CHUNK = 2 ** 24         # numbers of features read at a time: 64 MB as float32
-HUGE = 1e15             # squares of larger numbers, added up, leave float32
-
-
-def squared_distances(x_NF, c_KF, square_N=None):
-    """Give |x - c|^2 (N, K), never below 0; square_N: |x|^2, where it is known already.
-
-    >>> squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]])).tolist()
-    [[25.0]]
-    """
-    square_N = (x_NF ** 2).sum(1) if square_N is None else square_N
-    return np.maximum(square_N[:, None] - x_NF @ (2 * c_KF.T) + (c_KF ** 2).sum(1), 0)
-
-
-def seed_centroids(x_NF, k, rng):
-    """Choose up to k distinct points by k-means++; fewer where the points have fewer distinct values."""
-    chosen, square_N = [int(rng.integers(len(x_NF)))], (x_NF ** 2).sum(1)
-    nearest_N = squared_distances(x_NF, x_NF[chosen], square_N)[:, 0]
-    while len(chosen) < k:
-        different_N = (x_NF != x_NF[chosen[-1]]).any(1)
-        nearest_N = np.where(different_N, nearest_N, 0)        # rounding must not make a point differ from itself
-        if nearest_N.sum() == 0:
-            break
-        chosen.append(int(rng.choice(len(x_NF), p=nearest_N / nearest_N.sum())))
-        nearest_N = np.minimum(nearest_N, squared_distances(x_NF, x_NF[chosen[-1:]], square_N)[:, 0])
-    return x_NF[chosen].copy()
-
-
-def assign_clusters(x_NF, c_KF, square_N=None):
-    """Find the centroid nearest to each point: label (N,) int and the squared distance to it (N,) float.
-
-    x (N, F), c (K, F) float; of centroids equally near, the first. square_N: |x|^2, where it is known already.
-
-    >>> assign_clusters(np.array([[0.0], [4.0]]), np.array([[9.0], [1.0]]))
-    (array([1, 1]), array([1., 9.]))
-    """
-    distance_NK = squared_distances(x_NF, c_KF, square_N)
-    label_N = distance_NK.argmin(1)
-    return label_N, distance_NK[np.arange(len(x_NF)), label_N]
-
-
-def kmeans_step(x_NF, c_KF, label_N, nearest_N):
-    """Move every centroid to the mean of its points; return the labels that it went by (N,) int and centroids (K, F).
-
-    x (N, F), c (K, F) float; label (N,) int, nearest (N,) float: from `assign_clusters`; none of the four is changed. A centroid without
-    points takes, before the means, the point that lies farthest from its centroid, the next one without points the next farthest; one
-    that has lost its points to these stays where it is.
-    """
-    label_N, nearest_N = label_N.copy(), nearest_N.copy()
-    for empty in np.flatnonzero(np.bincount(label_N, minlength=len(c_KF)) == 0):
-        far = int(nearest_N.argmax())
-        label_N[far], nearest_N[far] = empty, 0
-    count_K = np.bincount(label_N, minlength=len(c_KF))
-    member_KN = (label_N == np.arange(len(c_KF))[:, None]).astype(np.float64)
-    return label_N, np.where(count_K[:, None] > 0, member_KN @ x_NF / np.maximum(count_K, 1)[:, None], c_KF)
-
-
-def kmeans(x_NF, k, rng, iterations=25):
-    """Cluster points (N, F) into at most k clusters; return centroids (K, F), K <= k.
-
-    Lloyd's algorithm from k-means++ seeds; stops early when no point moves. Raises ValueError for no points, NaN or k < 1.
-    """
-    x_NF = check(x_NF).astype(np.float64)
-    if k < 1 or len(x_NF) == 0 or not (np.abs(x_NF) < HUGE).all():
-        raise ValueError(f"{len(x_NF)} points, k = {k}: need at least 1 point, k of 1, and numbers that are neither NaN nor huge")
-    c_KF, before, square_N = seed_centroids(x_NF, k, rng), None, (x_NF ** 2).sum(1)
-    for _ in range(iterations):
-        label_N, nearest_N = assign_clusters(x_NF, c_KF, square_N)
-        if before is not None and (label_N == before).all():
-            break
-        before, c_KF = kmeans_step(x_NF, c_KF, label_N, nearest_N)
-    return c_KF
+LEVEL = 2 ** 21         # most points that the nodes of one level are clustered on, together
+SMALL = 2 ** 24         # numbers of features up to which k-means is reckoned in float64; above, in float32, in half the time
 
 
 @dataclass(frozen=True)
@@ -131,13 +73,24 @@ class Tree:
         """Tell which visual words (C,) any point fell to in fitting."""
         return self.used[-1]
 
+    @cached_property
+    def halves(self):
+        """Give |c|^2 / 2 (k^(l+1),) of each level's centroids, infinite where unused."""
+        return tuple(np.where(used, squares(c) / 2, np.inf).astype(np.float32) for c, used in zip(self.centroids, self.used))
+
     def encode(self, features_NF):
         """Turn features (N, F) into tokens (N,) int64, chunk by chunk; raise ValueError for another width or for NaN."""
         features_NF = check(features_NF, self.width)
         node_N = np.zeros(len(features_NF), np.int64)
         for part, x_NF in chunks(features_NF):
-            for c_CF, used_C in zip(self.centroids, self.used):
-                node_N[part] = descend(x_NF, node_N[part], c_CF, used_C, self.k)
+            node_N[part] = self.encode_chunk(x_NF)
+        return node_N
+
+    def encode_chunk(self, x_NF):
+        """Turn rows (N, F) float32 into tokens (N,) int64."""
+        node_N, length_N = np.zeros(len(x_NF), np.int64), np.sqrt(squares(x_NF))
+        for level in range(self.depth):
+            node_N = descend(x_NF, length_N, node_N, self, level)
         return node_N
 
     def save(self, path):
@@ -182,9 +135,10 @@ def chunks(features_NF):
         part = slice(start, start + rows)
         with np.errstate(over="ignore"):                                     # beyond float32 is infinite, and so refused
             x_NF = np.asarray(features_NF[part], np.float32)
-        if not (np.abs(x_NF) < HUGE).all():
+        if not within(x_NF):
             raise ValueError(f"features hold NaN, infinite or huge numbers ({HUGE:.0e} or more); extract them again")
         yield part, x_NF
+        forget(features_NF)
 
 
 def by_node(node_N):
@@ -198,68 +152,149 @@ def by_node(node_N):
     return zip(nodes, np.split(order, starts[1:]))
 
 
-def descend(x_NF, node_N, c_CF, used_C, k):
-    """Move points one level down: from node (N,) to the nearest of its used children (N,).
+def descend(x_NF, length_N, node_N, tree, level):
+    """Move points (N, F) float32 of length |x| (N,) one level down: from node (N,) to the nearest of its used children (N,).
 
-    Distances are taken from the first child: float32 would lose them in |x|^2 where features lie far from 0.
+    The nearest has the largest <x, c> - |c|^2 / 2, which is (|x|^2 - |x - c|^2) / 2: one matrix product a node.
     """
-    child_N = np.empty_like(node_N)
+    k, c_CF, half_C = tree.k, tree.centroids[level], tree.halves[level]
+    score_NK = np.empty((len(x_NF), k), np.float32)
     for node, rows in by_node(node_N):
-        children = node * k + np.flatnonzero(used_C[node * k:node * k + k])
-        origin = c_CF[children[0]]
-        child_N[rows] = children[assign_clusters(x_NF[rows] - origin, c_CF[children] - origin)[0]]
-    return child_N
+        children = slice(node * k, node * k + k)
+        score_NK[rows] = (x_NF if len(rows) == len(x_NF) else x_NF[rows]) @ c_CF[children].T - half_C[children]
+    longest = np.sqrt(2 * half_C[tree.used[level]].max(initial=0))
+    return node_N * k + nearest(score_NK, x_NF, lambda at: c_CF[node_N[at, None] * k + np.arange(k)], length_N, longest)
 
 
 def fit(features_NF, k, depth, rng, most=65536, iterations=25, progress=False):
     """Fit a tree of k^depth leaves.
 
-    features (N, F): an array or a memory-mapped one. most: how many points of a node are clustered at a time; a node with more is
-    clustered on a uniform sample of that size, so memory holds that many rows, a chunk and a few integers a point, never all features.
+    features (N, F): an array or a memory-mapped one; of several processes, this one's share. rng: in the same state in all of them.
+    most: how many points of a node are clustered at a time (and of all nodes of a level at most LEVEL).
     Raises ValueError for no points, NaN, k < 2, depth < 1 or most < 1.
     """
     features_NF = check(features_NF)
-    if k < 2 or depth < 1 or most < 1 or len(features_NF) == 0:
-        raise ValueError(f"{len(features_NF)} points, k = {k}, depth = {depth}, most = {most}: need at least 1 point, k of 2, "
+    first, total = before(len(features_NF))
+    if k < 2 or depth < 1 or most < 1 or total == 0:
+        raise ValueError(f"{total} points, k = {k}, depth = {depth}, most = {most}: need at least 1 point, k of 2, "
                          "depth of 1, most of 1")
-    for _ in chunks(features_NF):                                            # NaN is found before the work, not after
-        pass
-    width, node_N = features_NF.shape[1], np.zeros(len(features_NF), np.int64)
-    centroids, used = [], []
-    bar = tqdm(total=sum(k ** l for l in range(depth)), desc="k-means", unit="node", disable=not progress, dynamic_ncols=True)
-    for level in range(depth):
-        c_CF, used_C = np.zeros((k ** (level + 1), width), np.float32), np.zeros(k ** (level + 1), bool)
-        for node, rows in by_node(node_N):
-            sample = rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-            found = kmeans(features_NF[sample], k, rng, iterations)
-            c_CF[node * k:node * k + len(found)], used_C[node * k:node * k + len(found)] = found, True
-            bar.update()
-        for part, x_NF in chunks(features_NF):
-            node_N[part] = descend(x_NF, node_N[part], c_CF, used_C, k)
-        used_C = np.bincount(node_N, minlength=len(used_C)) > 0             # a node that no point reaches has no children
-        c_CF[~used_C] = 0
-        centroids.append(c_CF)
-        used.append(used_C)
-    bar.close()
-    return Tree(k, tuple(centroids), tuple(used))
+    check_all(features_NF)
+    keys = rng.spawn(1)[0].integers(2 ** 62, size=depth)
+    bar = tqdm(total=sum(k ** l for l in range(depth)), desc="k-means", unit="node", dynamic_ncols=True,
+               disable=not progress or place()[0] > 0)
+    tree, count_C, exact = Tree(k, (), ()), np.array([total]), total * features_NF.shape[1] <= SMALL
+    with tempfile.TemporaryFile() as file, bar:
+        node_N = np.memmap(file, np.int32, "w+", shape=max(1, len(features_NF)))[:len(features_NF)]
+        for level in range(depth):
+            sample = Sample(min(most, max(k, LEVEL // k ** level)), keys[level])
+            for rows in blocks(np.arange(len(features_NF)), 1):
+                sample.offer(node_N[rows], first + rows)
+            tree = grown(tree, *cluster_nodes(features_NF, first, sample, k ** (level + 1), k, rng, iterations, exact, bar))
+            if level == depth - 1 and (count_C > sample.most).any():
+                tree = grown(tree, means(tree, features_NF, node_N), tree.used[-1], level)
+            count_C = np.zeros(k ** (level + 1), np.int64)
+            for part, x_NF in chunks(features_NF):
+                node_N[part] = descend(x_NF, np.sqrt(squares(x_NF)), np.array(node_N[part]), tree, level)
+                count_C += np.bincount(node_N[part], minlength=len(count_C))
+                forget(node_N)
+            used_C = add_up(count_C) > 0                                    # a node that no point reaches has no children
+            tree = grown(tree, np.where(used_C[:, None], tree.centroids[-1], 0), used_C, level)
+    return tree
+
+
+def grown(tree, c_CF, used_C, level=None):
+    """Give a tree with one more level; level: with that level, the last one, replaced."""
+    return Tree(tree.k, tree.centroids[:level] + (c_CF,), tree.used[:level] + (used_C,))
+
+
+def check_all(features_NF):
+    """Look for NaN before the work, in every process' share; raise ValueError in all of them if there is any."""
+    problem = None
+    try:
+        for _ in chunks(features_NF):
+            pass
+    except ValueError as error:
+        problem = error
+    problems = [x for x in gather(problem) if x is not None]
+    if problems:
+        raise problems[0]
+
+
+def cluster_nodes(features_NF, first, sample, size, k, rng, iterations, exact, bar):
+    """Split every node of a level by k-means on its sampled rows; return the next level's centroids (size, F) and used (size,).
+
+    Nodes take turns: each process has one to cluster while the others have theirs. What chance decides is laid down node by node
+    beforehand, so that it does not matter who clusters which. exact: whether in float64.
+    """
+    rank, processes = place()
+    nodes = [(node, rows, draws(rng, len(rows), k)) for node, rows in sample.merge()]
+    c_CF, used_C = np.zeros((size, features_NF.shape[1]), np.float32), np.zeros(size, bool)
+    for turn in range(0, len(nodes), processes):
+        for owner, (node, rows, _) in enumerate(nodes[turn:turn + processes]):
+            x_NF = rows_of(features_NF, first, rows, owner)
+            if owner == rank:
+                mine = x_NF
+        if turn + rank < len(nodes):
+            node, _, own_rng = nodes[turn + rank]
+            origin_F = np.zeros_like(mine[0]) if exact else mine[0]         # float32 would lose digits where features lie far from 0
+            found_KF = origin_F + kmeans(mine.astype(np.float64) if exact else mine - origin_F, k, own_rng, iterations)
+            c_CF[node * k:node * k + len(found_KF)], used_C[node * k:node * k + len(found_KF)] = found_KF, True
+        bar.update(min(processes, len(nodes) - turn))
+    return add_up(c_CF), add_up(used_C.astype(np.int32)) > 0
+
+
+def draws(rng, n, k):
+    """Give a generator for k-means of n points, and move `rng` on by as much as that draws."""
+    bits = type(rng.bit_generator)(0)
+    bits.state = rng.bit_generator.state
+    rng.integers(n)
+    rng.random(k - 1)
+    return np.random.Generator(bits)
+
+
+def rows_of(features_NF, first, rows, owner):
+    """Read rows of the whole (M, F) float32, wherever they are, for the process `owner`; others get nothing of use."""
+    here = (rows >= first) & (rows < first + len(features_NF))
+    x_MF = np.zeros((len(rows), features_NF.shape[1]), np.float32)
+    x_MF[here] = features_NF[rows[here] - first]
+    forget(features_NF)
+    return add_up(x_MF, to=owner)
+
+
+def means(tree, features_NF, node_N):
+    """Give the means (C, F) float32 of all points, of all processes, that fall to each leaf; zeros where none do."""
+    sum_CF, count_C = np.zeros((len(tree.used[-1]), tree.width)), np.zeros(len(tree.used[-1]), np.int64)
+    for part, x_NF in chunks(features_NF):
+        leaf_N = descend(x_NF, np.sqrt(squares(x_NF)), np.array(node_N[part]), tree, tree.depth - 1)
+        order = np.argsort(leaf_N, kind="stable")
+        leaves, starts = np.unique(leaf_N[order], return_index=True)
+        sum_CF[leaves] += np.add.reduceat(x_NF[order], starts, axis=0, dtype=np.float64)
+        count_C[leaves] += np.diff(starts, append=len(order))
+    return (add_up(sum_CF) / np.maximum(add_up(count_C), 1)[:, None]).astype(np.float32)
 
 
 def encode_with_distance(tree, features_NF):
     """Give tokens (N,) and the squared distances (N,) of points (N, F) to the centroids of their tokens."""
     features_NF = check(features_NF, tree.width)
-    token_N, distance_N = tree.encode(features_NF), np.zeros(len(features_NF))
+    token_N, distance_N = np.zeros(len(features_NF), np.int64), np.zeros(len(features_NF))
     for part, x_NF in chunks(features_NF):
+        token_N[part] = tree.encode_chunk(x_NF)
         distance_N[part] = ((x_NF - tree.leaf_centroids[token_N[part]]) ** 2).sum(1)
     return token_N, distance_N
 
 
 def exemplars(tree, features_NF):
     """Give, for each leaf (C,), the index of the point nearest its centroid among the points that encode to it; -1 where none."""
-    token_N, distance_N = encode_with_distance(tree, features_NF)
-    order = np.lexsort((distance_N, token_N))
-    tokens, first = np.unique(token_N[order], return_index=True)
-    out = np.full(len(tree.leaf_used), -1)
-    out[tokens] = order[first]
+    features_NF = check(features_NF, tree.width)
+    out, nearest_C = np.full(len(tree.leaf_used), -1), np.full(len(tree.leaf_used), np.inf)
+    for part, x_NF in chunks(features_NF):
+        token_N = tree.encode_chunk(x_NF)
+        distance_N = ((x_NF - tree.leaf_centroids[token_N]) ** 2).sum(1)
+        order = np.lexsort((distance_N, token_N))
+        tokens, start = np.unique(token_N[order], return_index=True)
+        best = order[start]
+        nearer = distance_N[best] < nearest_C[tokens]
+        out[tokens[nearer]], nearest_C[tokens[nearer]] = part.start + best[nearer], distance_N[best[nearer]]
     return out
 
 
