@@ -8,12 +8,19 @@ that was killed goes on where it stopped. A broken file is named, left out and l
 broken caption file or sound track costs a video its speech, not its pictures. As in the paper, speech in another language than English is
 not used: such a video feeds the video-only regime. meta.json lists every video's language (null: nothing said, or nothing known).
 
+Under torchrun (torchrun --nproc_per_node 2 -m minivbert.prepare ...) each process takes its share of the videos, a stretch of the sorted
+list, and all fit the tree together, each on the clips of its share; the first then writes the corpus, which is the one that a single
+process writes. CORPUS must be a folder that all of them see.
+
 Not stated in the paper, our choice: every tenth video is held out; the vocabulary is learned from the captions unless one is
 given (the paper uses BERT's).
 """
 import json
 import multiprocessing
 import os
+import zipfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +29,7 @@ import torch
 from tqdm import tqdm
 
 from minivbert.config import DATA_SAMPLE
-from minivbert.files import file_hash, replace_file
+from minivbert.files import file_hash, forget, replace_file
 from minivbert.options import Parser, fail
 from minivbert.plot import plot_visual_words
 from minivbert.tokens.caption_files import is_english, language_of
@@ -33,12 +40,13 @@ from minivbert.tokens.exemplars import write_frames
 from minivbert.tokens.frames import VideoError, clips_of
 from minivbert.tokens.hkmeans import Tree, exemplars, fit
 from minivbert.tokens.punctuate import load_punctuator, restore
+from minivbert.tokens.shares import gather, join, place
 from minivbert.tokens.speech import Recogniser
 from minivbert.tokens.wordpiece import WordPiece
 from minivbert.transcribe import PUNCTUATOR, SUFFIXES, sentences_heard
 from minivbert.vision.clip_features import open_extractor
 
-PROCESSES = 2
+PROCESSES = 2                 # that extract videos; under torchrun, each of its processes has one
 PICTURED = 60                 # visual words in visual_words.png
 CLIPS_A_BATCH = 16            # clips held in memory at a time, a process
 EXTRACTOR = RECOGNISER = None              # each process's own, set by `_start`
@@ -77,7 +85,8 @@ def _describe(job):
         sentences, language = _speech(video)
     except ValueError as error:
         complaint = f"{error} (the video is kept as one without speech)"
-    replace_file(target, lambda path: np.savez(path, features=np.concatenate(features), dropped=clips.dropped, mark=mark,
+    features_NF = np.concatenate(features)
+    replace_file(target, lambda path: np.savez(path, features=features_NF, clips=len(features_NF), dropped=clips.dropped, mark=mark,
                                                sentences=json.dumps(sentences), language=language or "", complaint=complaint))
     return video, complaint
 
@@ -104,12 +113,34 @@ def _mark(video, features, weights_hash, asr):
 
 
 def _finished(target, mark):
-    """Read a finished .npz, or give None."""
+    """Read what a finished .npz says of its video, all but the features, or give None."""
     try:
         with np.load(target, allow_pickle=False) as done:
-            return dict(done) if str(done["mark"]) == mark else None
-    except (OSError, ValueError, KeyError, EOFError):
+            return {name: done[name] for name in done.files if name != "features"} | {"clips": int(done["clips"])} if str(
+                done["mark"]) == mark else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _extract(jobs, initial, settings, progress):
+    """Do jobs (video, target, mark) in worker processes; return {video: sentence about what went wrong}.
+
+    initial: videos that are finished already, for the bar; settings: what `_start` takes. Raises ValueError if a worker dies.
+    """
+    rank, processes = place()
+    broken, workers = {}, min(PROCESSES if processes == 1 else 1, len(jobs))
+    with ProcessPoolExecutor(max(1, workers), multiprocessing.get_context("spawn"), _start, settings) as pool, tqdm(
+            total=initial + len(jobs), unit="video", initial=initial, disable=not progress or rank > 0, dynamic_ncols=True) as bar:
+        for future in as_completed([pool.submit(_describe, job) for job in jobs]):
+            try:
+                video, complaint = future.result()
+            except BrokenProcessPool:
+                raise ValueError("a worker died (killed, or out of memory); the videos finished so far are kept: start the same "
+                                 "command again") from None
+            if complaint:
+                broken[video] = complaint
+            bar.update()
+    return broken
 
 
 def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, clusters=6, levels=3, seed=0, progress=False, asr=None):
@@ -118,6 +149,7 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     folder: searched for videos, below it too. out: the corpus folder. tree, weights, vocab: files, or None to fit, to take the
     shipped ones, to learn. clusters, levels: k and d of a new tree. asr: the name or folder of a Whisper model that listens to
     videos without captions; None: they have no speech. Raises ValueError where nothing can be made.
+    Of several processes, all get the sentences, the first one the summary, others {}.
     """
     folder, out = Path(folder), Path(out)
     if features == "mini" and weights is None:
@@ -139,25 +171,37 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     made_by = file_hash(weights) if weights else "Kinetics-400"
     targets = {v: out / "videos" / (str(v.relative_to(folder)).replace(os.sep, "__") + ".npz") for v in videos}
     marks = {v: _mark(v, features, made_by, asr) for v in videos}
-    todo = [(v, targets[v], marks[v]) for v in videos if _finished(targets[v], marks[v]) is None]
-    broken = {}
-    if todo:
-        with multiprocessing.get_context("spawn").Pool(min(PROCESSES, len(todo)), _start, (features, weights, asr)) as pool:
-            for video, complaint in tqdm(pool.imap_unordered(_describe, todo), total=len(videos), unit="video",
-                                         initial=len(videos) - len(todo), disable=not progress, dynamic_ncols=True):
-                if complaint:
-                    broken[video] = complaint
+    rank, processes = place()
+    cuts = [len(videos) * i // processes for i in range(processes + 1)]
+    share = videos[cuts[rank]:cuts[rank + 1]]
+    todo = [(v, targets[v], marks[v]) for v in share if _finished(targets[v], marks[v]) is None]
+    broken = _extract(todo, len(share) - len(todo), (features, weights, asr), progress) if todo else {}
+    broken = {video: complaint for theirs in gather(broken) for video, complaint in theirs.items()}      # all have finished, from here on
     done = {v: _finished(targets[v], marks[v]) for v in videos}
-    for video, one in done.items():
-        if one is not None and str(one["complaint"]):
-            broken[video] = str(one["complaint"])
+    lost = [targets[v] for v, one in done.items() if one is None and v not in broken]
+    if lost:
+        raise ValueError(f"{lost[0]}: missing or cut short, though it was finished; do all processes see the same folder? Start the same "
+                         "command again, which makes it anew")
     done = {v: one for v, one in done.items() if one is not None}
+    broken |= {video: str(one["complaint"]) for video, one in done.items() if str(one["complaint"])}
     complaints = [broken[v] for v in videos if v in broken]
     if not done:
         raise ValueError(f"{folder}: none of its {len(videos)} videos could be read; the first: {complaints[0]}")
-    features_NF, offsets = _gather(out, [one["features"] for one in done.values()])
+    offsets = np.cumsum([0] + [one["clips"] for one in done.values()])
+    if rank == 0:
+        _lay_out(out, [targets[v] for v in done], offsets, extractor.width)
+    gather(None)                                              # the others wait for the file
+    features_NF = np.load(out / "features.npy", mmap_mode="r")
+    own = [offsets[sum(v in done for v in videos[:cut])] for cut in cuts[rank:rank + 2]]
     rng = np.random.default_rng(seed)
-    fitted = given_tree if given_tree is not None else fit(features_NF, clusters, levels, rng, progress=progress)
+    fitted = given_tree if given_tree is not None else fit(features_NF[own[0]:own[1]], clusters, levels, rng, progress=progress)
+    summary = _write(out, folder, done, features_NF, offsets, fitted, pieces, rng, features, made_by) if rank == 0 else {}
+    gather(None)                                              # nobody leaves before the corpus is whole
+    return summary | ({"left out or in part": len(complaints)} if rank == 0 else {}), complaints
+
+
+def _write(out, folder, done, features_NF, offsets, fitted, pieces, rng, features, made_by):
+    """Write the corpus from features (N, F) and what is known of each video, {video: `_finished`}; return the summary."""
     fitted.save(out / "tree.npz")
     tokens, distance_N = distances(fitted, features_NF)
     spoken = [json.loads(str(one["sentences"])) for one in done.values()]
@@ -175,27 +219,24 @@ def prepare(folder, out, tree=None, features="mini", weights=None, vocab=None, c
     count = np.bincount(tokens)
     commonest = [word for word in np.argsort(-count, kind="stable") if word in frames][:PICTURED]
     plot_visual_words([(word, int(count[word]), frames[word]) for word in commonest], out / "visual_words.png")
-    summary = {"videos": len(done), "clips": len(tokens), "minutes": len(tokens) * 1.5 / 60,
-               "visual words used": f"{len(np.unique(tokens))} of {fitted.k ** fitted.depth}",
-               "videos with speech": sum(bool(s) for s in sentences),
-               "videos in another language": sum(not is_english(language) for language in languages), "sentences": sum(map(len, sentences)),
-               "frames after the last whole clip": sum(int(one["dropped"]) for one in done.values()),
-               "left out or in part": len(complaints)}
-    return summary, complaints
+    return {"videos": len(done), "clips": len(tokens), "minutes": len(tokens) * 1.5 / 60,
+            "visual words used": f"{len(np.unique(tokens))} of {fitted.k ** fitted.depth}",
+            "videos with speech": sum(bool(s) for s in sentences),
+            "videos in another language": sum(not is_english(language) for language in languages), "sentences": sum(map(len, sentences)),
+            "frames after the last whole clip": sum(int(one["dropped"]) for one in done.values())}
 
 
-def _gather(out, parts):
-    """Lay all features end to end in one file and open it memory-mapped; return it with the videos' offsets."""
-    offsets = np.cumsum([0] + [len(p) for p in parts])
-
+def _lay_out(out, parts, offsets, width):
+    """Lay the features of all videos, files `parts`, end to end in features.npy (N, width), one video in memory at a time."""
     def write(path):
-        array = np.lib.format.open_memmap(path, "w+", np.float32, (int(offsets[-1]), parts[0].shape[1]))
-        for part, start in zip(parts, offsets):
-            array[start:start + len(part)] = part
+        array = np.lib.format.open_memmap(path, "w+", np.float32, (int(offsets[-1]), width))
+        for part, start, end in zip(parts, offsets, offsets[1:]):
+            with np.load(part, allow_pickle=False) as file:
+                array[start:end] = file["features"]
+            forget(array)
         array.flush()
 
     replace_file(out / "features.npy", write)
-    return np.load(out / "features.npy", mmap_mode="r"), offsets
 
 
 def _exemplar_frames(videos, clip_C, offsets):
@@ -229,10 +270,13 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="seed of the tree and of the held-out videos")
     o = parser.parse_args(argv)
     try:
+        join()
         summary, complaints = prepare(o.folder, o.out, o.tree, o.features, o.weights, o.vocab, o.clusters, o.levels, o.seed,
                                       progress=True, asr=o.asr)
     except (ValueError, OSError) as error:
         fail(error)
+    if place()[0] > 0:
+        return 1 if complaints else 0
     for key, value in summary.items():
         print(f"{key:<34}{value:>12.1f}" if isinstance(value, float) else f"{key:<34}{value:>12}")
     print(f"corpus: {o.out}; its visual words: {o.out}/visual_words.png")

@@ -162,6 +162,53 @@ def test_killed_in_the_middle_it_goes_on_and_redoes_nothing(tmp_path):
     assert changed == {"show_000.mp4.npz"}
 
 
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def files_of(out):
+    """Give the bytes of a corpus' files that do not depend on when they were written."""
+    return {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".npy", ".json", ".txt")} | {
+        f"tree {level}": c.tobytes() for level, c in enumerate(Tree.load(out / "tree.npz").centroids)}
+
+
+def test_two_processes_write_the_corpus_of_one_and_go_on_where_they_were_stopped(tmp_path):
+    """One video is broken, one was finished before, one .npz of it is cut short."""
+    folder, options = tmp_path / "in", ("--clusters", "3", "--levels", "2")
+    folder.mkdir()
+    copy_shows(folder, range(3))
+    (folder / "show_001x.mp4").write_text("no video")
+    alone = prepare(folder, tmp_path / "one", clusters=3, levels=2)
+    kept = tmp_path / "two" / "videos"
+    kept.mkdir(parents=True)
+    shutil.copy2(tmp_path / "one" / "videos" / "show_000.mp4.npz", kept)
+    (kept / "show_002.mp4.npz").write_bytes((tmp_path / "one" / "videos" / "show_002.mp4.npz").read_bytes()[:-40])
+    before = (kept / "show_000.mp4.npz").stat().st_mtime_ns
+    done = subprocess.run([sys.executable, *TORCHRUN, "-m", "minivbert.prepare", str(folder), "--out", str(tmp_path / "two"), *options],
+                          capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.stdout.count("left out: ") == 1 and "show_001x.mp4" in done.stdout and done.stdout.count("visual words used") == 1, done.stderr
+    assert (kept / "show_000.mp4.npz").stat().st_mtime_ns == before
+    one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
+    one.pop("meta.json"), two.pop("meta.json")                               # it holds the hash of tree.npz, a zip with times in it
+    assert one.keys() == two.keys() and all(one[name] == two[name] for name in one), [name for name in one if one[name] != two[name]]
+    assert len(alone[1]) == 1 and Corpus.open(tmp_path / "two").meta["names"] == Corpus.open(tmp_path / "one").meta["names"]
+
+
+def test_a_worker_that_dies_and_a_video_that_vanishes_are_one_sentence(tmp_path, monkeypatch, capsys):
+    copy_shows(tmp_path, [0])
+    monkeypatch.setattr(command_module, "_describe", dies)
+    with pytest.raises(SystemExit) as stop:
+        command_module.main([str(tmp_path), "--out", str(tmp_path / "out"), "--tree", str(TREE)])
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stop.value.code == 2 and said.startswith("a worker died") and "start the same command again" in said
+    monkeypatch.setattr(command_module, "_extract", lambda *given: {})
+    with pytest.raises(ValueError, match="show_000.mp4.npz: missing or cut short.*Start the same command again"):
+        prepare(tmp_path, tmp_path / "out", tree=TREE)
+
+
+def dies(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_real_clips(tmp_path, fetched):
     """cockatoo.mp4 is 14 s at 20 fps: 9 clips; carphone is 29.97 fps. A tree of their own, no speech."""
     folder = tmp_path / "in"
@@ -227,7 +274,7 @@ def test_a_broken_sound_track_costs_the_speech_and_not_the_pictures(tmp_path, li
     video, complaint = command_module._describe((tmp_path / "deaf.mp4", tmp_path / "deaf.npz", "mark"))
     assert "deaf.mp4: its sound cannot be read (the video is kept as one without speech)" in complaint
     done = command_module._finished(tmp_path / "deaf.npz", "mark")
-    assert len(done["features"]) == 13 and str(done["sentences"]) == "[]" and str(done["complaint"]) == complaint
+    assert done["clips"] == 13 == len(np.load(tmp_path / "deaf.npz")["features"]) and str(done["sentences"]) == "[]" and str(done["complaint"]) == complaint
 
 
 def test_another_recogniser_makes_only_videos_without_captions_anew(tmp_path):

@@ -76,6 +76,16 @@ def test_one_share_with_nan_stops_all_processes(tmp_path):
     assert all("NaN" in sentence for sentence in said)
 
 
+def test_a_lost_process_is_one_sentence(monkeypatch):
+    def broken(values, value):
+        raise RuntimeError("Connection closed by peer\nand a trace")
+
+    monkeypatch.setattr(shares, "place", lambda: (0, 2))
+    monkeypatch.setattr(shares.dist, "all_gather_object", broken)
+    with pytest.raises(ConnectionError, match=r"process 0 of 2 lost the others \(Connection closed by peer\).*start the same command again"):
+        shares.gather(1)
+
+
 def test_a_sample_does_not_depend_on_order_or_holder(monkeypatch):
     monkeypatch.setattr(shares, "SLACK", 50)                          # drops often
     rng = np.random.default_rng(0)

@@ -7,11 +7,21 @@ however many processes there are. Every process must make the same calls in the 
     >>> place(), before(7), add_up(np.arange(3)).tolist()
     ((0, 1), (0, 7), [0, 1, 2])
 """
+import datetime
+import os
+
 import numpy as np
 import torch
 import torch.distributed as dist
 
 SLACK = 2 ** 18          # rows that a sample takes in before it drops what it need not keep
+PATIENCE = datetime.timedelta(days=7)      # for processes whose videos take longer
+
+
+def join():
+    """Join the processes that torchrun started, if it started this one."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        dist.init_process_group("gloo", timeout=PATIENCE)
 
 
 def place():
@@ -26,7 +36,7 @@ def add_up(array, to=None):
     """
     if place()[1] > 1:
         tensor = torch.from_numpy(array)
-        dist.all_reduce(tensor) if to is None else dist.reduce(tensor, to)
+        together(dist.all_reduce, tensor) if to is None else together(dist.reduce, tensor, to)
     return array
 
 
@@ -34,8 +44,18 @@ def gather(value):
     """List what each process gave, in the order of their ranks."""
     values = [value] * place()[1]
     if len(values) > 1:
-        dist.all_gather_object(values, value)
+        together(dist.all_gather_object, values, value)
     return values
+
+
+def together(work, *given):
+    """Call what all processes call at once; raise ConnectionError, in a sentence, if one of them is gone."""
+    try:
+        work(*given)
+    except RuntimeError as error:
+        rank, processes = place()
+        raise ConnectionError(f"process {rank} of {processes} lost the others ({(str(error).splitlines() or ['closed'])[0]}); what is "
+                              "finished is kept: start the same command again") from error
 
 
 def before(n):
