@@ -35,7 +35,13 @@ def forget(array):
 
     Other arrays are left alone, and all of them where the system knows no such advice.
     """
+    mapping = mapping_of(array)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def mapping_of(array):
+    """Give the mapping that an array, or what it is a view of, is read through; None where it is held in memory."""
     while isinstance(array, np.ndarray):
         array = array.base
-    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        array.madvise(mmap.MADV_DONTNEED)
+    return array if isinstance(array, mmap.mmap) else None

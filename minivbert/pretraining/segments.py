@@ -100,7 +100,7 @@ def held_if_small(look, A):
     return look(np.arange(A)) if A <= HELD else LookedUp(look)
 
 
-def look_up(corpus, sentence_S, size=256):
+def look_up(corpus, sentence_S, size=16):
     """Give (video, first text id, text ids, first clip, clips) of sentences (S,), each (S,) int64; what lies outside the video is cut off.
 
     size: how many to read at a time, more where they are neighbours.

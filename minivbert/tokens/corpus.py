@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minivbert.files import file_hash, forget, replace_file
+from minivbert.files import file_hash, forget, mapping_of, replace_file
 from minivbert.tokens.wordpiece import WordPiece
 
 ARRAYS = ("visual", "visual_offsets", "text", "sentence_offsets", "sentence_times", "sentence_video")
@@ -122,13 +122,13 @@ def parts(array, size=2 ** 22):
         forget(array)
 
 
-def rows_of(array, index, size=256):
+def rows_of(array, index, size=16):
     """Give array[index], for an index (B,) or (B, ...) that leaps about, and give back the memory of what was read on the way.
 
-    The system maps 16 pages around each one that is read, so that reading a few thousand rows of a mapped array at once would make
+    The system maps up to 2 MB around each page that is read, so that reading a few thousand rows of a mapped array at once would make
     most of it resident.
     """
-    if not isinstance(array, np.memmap):
+    if mapping_of(array) is None:
         return array[index]
     out = np.empty(index.shape + array.shape[1:], array.dtype)
     for start in range(0, len(index), size):

@@ -37,6 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minivbert.files import forget, replace_file
+from minivbert.tokens.corpus import rows_of
 from minivbert.tokens.kmeans import HUGE, kmeans, within
 from minivbert.tokens.nearest import blocks, nearest, squares
 from minivbert.tokens.shares import Sample, add_up, before, gather, place
@@ -231,7 +232,7 @@ def cluster_nodes(features_NF, first, sample, size, k, rng, iterations, exact, b
     c_CF, used_C = np.zeros((size, features_NF.shape[1]), np.float32), np.zeros(size, bool)
     for turn in range(0, len(nodes), processes):
         for owner, (node, rows, _) in enumerate(nodes[turn:turn + processes]):
-            x_NF = rows_of(features_NF, first, rows, owner)
+            x_NF = sampled_rows(features_NF, first, rows, owner)
             if owner == rank:
                 mine = x_NF
         if turn + rank < len(nodes):
@@ -252,12 +253,11 @@ def draws(rng, n, k):
     return np.random.Generator(bits)
 
 
-def rows_of(features_NF, first, rows, owner):
+def sampled_rows(features_NF, first, rows, owner):
     """Read rows of the whole (M, F) float32, wherever they are, for the process `owner`; others get nothing of use."""
     here = (rows >= first) & (rows < first + len(features_NF))
     x_MF = np.zeros((len(rows), features_NF.shape[1]), np.float32)
-    x_MF[here] = features_NF[rows[here] - first]
-    forget(features_NF)
+    x_MF[here] = rows_of(features_NF, rows[here] - first)
     return add_up(x_MF, to=owner)
 
 
