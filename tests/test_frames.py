@@ -163,6 +163,7 @@ def test_clips_hold_every_frame_once_and_the_tail_is_counted(tmp_path):
     assert list(short) == [] and short.dropped == 29
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path):
     def peak(seconds):
         path = write(tmp_path / f"{seconds}.mp4", np.arange(seconds * 20), Fraction(1, 20))

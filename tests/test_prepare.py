@@ -137,6 +137,7 @@ def test_wrong_trees_and_weights_are_one_sentence(tmp_path):
         assert done.returncode == 2 and "wrong" in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_and_redoes_nothing(tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
